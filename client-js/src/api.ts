@@ -1,0 +1,145 @@
+/**
+ * The public face of the client: what an editor calls, and nothing of how it is done.
+ *
+ * A path names a place in the document:
+ *   `annotation`                   a table (list)
+ *   `annotation/a1`                one row of it, with its nested lists
+ *   `annotation/a1/text/font/size` one property (`text.font.size` in one segment says the same)
+ *   `annotation/a1/points`         a nested list;  `annotation/a1/points/p7/x` a property in it
+ *   `scene` , `scene/title`        a singleton and one of its properties (singletons have no key segment)
+ * Key segments are percent-encoded (encodeURIComponent); the parts of a composite key are joined with `,`.
+ */
+
+/** One cell as SQLite holds it. A bigint only where a number would lose digits. */
+export type Value = null | number | bigint | string | Uint8Array;
+/** A tree as the editor sees it: nested objects and arrays, defaults resolved, booleans as booleans. */
+export type Tree = null | boolean | number | bigint | string | Uint8Array | Tree[] | { [property: string]: Tree };
+export type Key = Value[];
+export type Unsubscribe = () => void;
+
+/** Where a change came from, so that nobody answers his own echo. */
+export type Origin = 'local' | 'remote' | 'rebase' | 'draft' | 'load';
+export interface ChangeInfo {
+  origin: Origin;
+  /** The tag that the writer gave to the mutation. */
+  tag?: string;
+  /** The user and version of the commit, where it is confirmed. */
+  by?: string;
+  version?: number;
+  /** The properties, rows or lists below the subscribed path that changed, as paths. */
+  paths: string[];
+}
+
+export interface Fault { message: string; table?: string; key?: unknown[]; pointer?: string }
+export interface Refusal { code: string; message: string; errors: Fault[] }
+export type MutationId = [client: string, counter: number];
+/** The one answer to a mutation. */
+export type Outcome =
+  | { kind: 'committed' | 'settled'; id: MutationId; version: number }
+  | { kind: 'refused'; id: MutationId; version: number; refusal: Refusal };
+
+export type Connection = 'connecting' | 'online' | 'offline' | 'closed';
+export interface Status {
+  connection: Connection;
+  /** The confirmed version of the project. */
+  version: number;
+  /** Mutations not yet answered. */
+  pending: number;
+  /** Why the store is not online, in words for a person; the code is the server's. */
+  problem?: { code: string; message: string };
+  client: string;
+  user?: string;
+  role?: 'reader' | 'editor' | 'owner';
+  engine: string;
+}
+
+export interface WriteOptions {
+  tag?: string;
+  /** What to do with an update of a row that somebody else deleted. Default `refuse`. */
+  missing?: 'refuse' | 'skip';
+  expect?: Expectation[];
+}
+export type Expectation =
+  | { kind: '='; table: string; key: Key; cells: Record<string, Value> }
+  | { kind: 'absent'; table: string; key: Key }
+  | { kind: 'since'; table: string; key: Key; version: number };
+
+/** A mutation on its way: `confirmed` settles with its one answer (a refusal resolves too; it does not throw). */
+export interface Sent { id: MutationId; confirmed: Promise<Outcome> }
+
+/** Inside `tx`: writes by path or by table; reads see what was written before. */
+export interface Tx {
+  /** Sets a property, merges a (partial) object into a row, or replaces a nested list. null resets to the default. */
+  set(path: string, value: Tree): void;
+  /** Makes a row (with nested lists); its key is taken from the value. Returns its path. */
+  insert(listPath: string, value: { [property: string]: Tree }): string;
+  delete(path: string): void;
+  /** Any SQL; the capture triggers see what it does. */
+  sql(sql: string, params?: Value[]): void;
+  get(path: string): Tree | undefined;
+  query(sql: string, params?: Value[]): Record<string, Value>[];
+}
+
+/** Local changes not yet sent. Every observer sees them at once, nobody else does. */
+export interface Draft {
+  set(path: string, value: Tree): void;
+  tx(fn: (t: Tx) => void): void;
+  /** The properties that differ from the confirmed state. */
+  readonly changes: string[];
+  readonly open: boolean;
+  /** Puts everything back exactly. */
+  cancel(): void;
+  /** Sends one mutation with only what changed; undefined if nothing did. */
+  save(options?: WriteOptions): Sent | undefined;
+}
+
+export interface Presence {
+  set(state: Tree): void;
+  /** Peers by client id, without oneself. */
+  readonly peers: ReadonlyMap<string, { user?: string; state: Tree }>;
+  subscribe(callback: (peers: Presence['peers']) => void): Unsubscribe;
+}
+
+export interface Store {
+  readonly status: Status;
+  readonly presence: Presence;
+  /** The contract's JSON Schema document, for forms. */
+  readonly contract: { hash: string; document: Record<string, unknown> };
+  /** The tree at a path, defaults resolved; undefined if there is nothing. */
+  get(path: string): Promise<Tree | undefined>;
+  /** The same, at once. */
+  peek(path: string): Tree | undefined;
+  query(sql: string, params?: Value[]): Promise<Record<string, Value>[]>;
+  /** Calls back when something at or below the path really changed, never for a write that changed nothing. */
+  subscribe(path: string, callback: (value: Tree | undefined, info: ChangeInfo) => void): Unsubscribe;
+  /** Calls back with the rows at once and after each change of a row and column that the query depends on. */
+  subscribe(query: { sql: string; params?: Value[] }, callback: (rows: Record<string, Value>[], info: ChangeInfo) => void): Unsubscribe;
+  /** One mutation. Applied here at once, sent, rebased until answered. Throws if it cannot be applied here. */
+  tx(fn: (t: Tx) => void, options?: WriteOptions): Sent;
+  /** `tx` with one `set`. */
+  set(path: string, value: Tree, options?: WriteOptions): Sent;
+  /** A named server function. Nothing is applied here until its commit comes. */
+  call(name: string, args: Record<string, unknown>): Sent;
+  draft(): Draft;
+  signal(topic: string, data: unknown): void;
+  onSignal(topic: string, callback: (data: unknown, from: string) => void): Unsubscribe;
+  on(event: 'status', callback: (status: Status) => void): Unsubscribe;
+  on(event: 'refused', callback: (outcome: Extract<Outcome, { kind: 'refused' }>) => void): Unsubscribe;
+  on(event: 'contract', callback: (hash: string) => void): Unsubscribe;
+  /** The confirmed state as a database file. */
+  export(): Promise<Uint8Array>;
+  close(): void;
+}
+
+export interface OpenOptions {
+  /** The server, e.g. `http://127.0.0.1:8080`; in a page served by it, may be absent. */
+  url?: string;
+  /** Project id, or `name:My project` for the one with that name (made from `contract` if absent and allowed). */
+  project: string;
+  token?: string | (() => string | Promise<string>);
+  engine?: 'sqlite-wasm' | 'sqljs';
+  /** Where the engine's .wasm lies, where a bundler does not know. */
+  wasmUrl?: string;
+}
+
+export type OpenStore = (options: OpenOptions) => Promise<Store>;

@@ -1,0 +1,196 @@
+"""Every error of the house in one tree: typed fields, a sentence that helps, a code for the wire.
+
+`routes.py` turns codes into HTTP statuses, `sync/session.py` into `refused` and `goodbye` messages.
+"""
+
+from __future__ import annotations
+
+from .model import Fault, Refusal
+
+
+class ShareliteError(Exception):
+    """The root. `code` is what programs read, `str()` what people read."""
+
+    code = "internal"
+
+    def faults(self) -> tuple[Fault, ...]:
+        """The places that are wrong; none where the sentence says it all."""
+        return ()
+
+
+class Refused(ShareliteError):
+    """A judgement on a mutation: recorded as its outcome, its counter consumed."""
+
+    def __init__(self, code: str, message: str, errors: tuple[Fault, ...] = ()) -> None:
+        self.code, self.message, self.errors = code, message, errors
+
+    def __str__(self) -> str:
+        return self.message
+
+    def faults(self) -> tuple[Fault, ...]:
+        return self.errors
+
+    def refusal(self) -> Refusal:
+        return Refusal(self.code, self.message, self.errors)
+
+
+class NotJudged(ShareliteError):
+    """Nothing was recorded: send the same bytes with the same id again."""
+
+
+class OutOfOrder(NotJudged):
+    code = "out_of_order"
+
+    def __init__(self, expected: int, got: int) -> None:
+        self.expected, self.got = expected, got
+
+    def __str__(self) -> str:
+        return f"counter {self.got} came, {self.expected} is next: send the unanswered ones first, in order"
+
+
+class Unavailable(NotJudged):
+    """This node cannot take the mutation now."""
+
+    code = "unavailable"
+
+    def __init__(self, why: str, retry_after: float = 1.0) -> None:
+        self.why, self.retry_after = why, retry_after
+
+    def __str__(self) -> str:
+        return f"{self.why}; try again in {self.retry_after:g} s"
+
+
+class RateLimited(NotJudged):
+    code = "rate_limited"
+
+    def __init__(self, what: str, retry_after: float) -> None:
+        self.what, self.retry_after = what, retry_after
+
+    def __str__(self) -> str:
+        return f"too many {self.what}; try again in {self.retry_after:g} s"
+
+
+class UnknownOutcome(NotJudged):
+    """Not known whether it happened. Never reported as failed; asking again with the same id tells."""
+
+    code = "unknown"
+
+    def __str__(self) -> str:
+        return "the outcome is not known; send the same mutation with the same id again"
+
+
+class BadRequest(ShareliteError):
+    """The message itself cannot be read: no mutation could be made of it."""
+
+    code = "bad_request"
+
+    def __init__(self, message: str, errors: tuple[Fault, ...] = ()) -> None:
+        self.message, self.errors = message, errors
+
+    def __str__(self) -> str:
+        return self.message
+
+    def faults(self) -> tuple[Fault, ...]:
+        return self.errors
+
+
+class NotFound(ShareliteError):
+    code = "not_found"
+
+    def __init__(self, what: str, name: str) -> None:
+        self.what, self.name = what, name
+
+    def __str__(self) -> str:
+        return f"there is no {self.what} {self.name!r}"
+
+
+class AlreadyExists(ShareliteError):
+    code = "already_exists"
+
+    def __init__(self, what: str, name: str) -> None:
+        self.what, self.name = what, name
+
+    def __str__(self) -> str:
+        return f"there is a {self.what} {self.name!r} already; choose another name"
+
+
+class TooLarge(ShareliteError):
+    code = "too_large"
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        self.what, self.size, self.limit = what, size, limit
+
+    def __str__(self) -> str:
+        return f"{self.what} has {self.size:,} bytes, the limit is {self.limit:,}"
+
+
+class Unauthenticated(ShareliteError):
+    """One message for every reason, so that a forger learns nothing (attack A16)."""
+
+    code = "unauthenticated"
+
+    def __str__(self) -> str:
+        return "a valid token is needed"
+
+
+class Forbidden(ShareliteError):
+    code = "forbidden"
+
+    def __init__(self, needed: str, role: str | None) -> None:
+        self.needed, self.role = needed, role
+
+    def __str__(self) -> str:
+        return f"this needs the role {self.needed}; the token gives {self.role or 'none'} here"
+
+
+class CursorGone(ShareliteError):
+    """The feed cannot go on from this cursor; load the database and start from its version."""
+
+    code = "reset"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the feed cannot go on from here: {self.reason}"
+
+
+class ContractInvalid(ShareliteError):
+    """A contract that cannot be used; every place is named (file, JSON pointer, reason)."""
+
+    code = "contract_invalid"
+
+    def __init__(self, errors: tuple[Fault, ...], file: str | None = None) -> None:
+        self.errors, self.file = errors, file
+
+    def __str__(self) -> str:
+        where = f"{self.file}: " if self.file else ""
+        lines = [f"{where}{fault.pointer or '/'}: {fault.message}" for fault in self.errors]
+        return "\n".join(lines)
+
+    def faults(self) -> tuple[Fault, ...]:
+        return self.errors
+
+
+class Quarantined(ShareliteError):
+    """This replica of the project differs from its log; it serves nothing until it is repaired."""
+
+    code = "quarantined"
+
+    def __init__(self, project: str, why: str) -> None:
+        self.project, self.why = project, why
+
+    def __str__(self) -> str:
+        return f"project {self.project} is set aside on this node: {self.why}"
+
+
+class Damaged(ShareliteError):
+    """A file does not hold what its own checks say."""
+
+    code = "damaged"
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.why}"

@@ -1,0 +1,151 @@
+"""The domain's words as plain values: changes, commits, mutations, outcomes (design: Words).
+
+Nothing here knows SQLite, JSON, sockets or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct
+
+#: One cell as SQLite holds it.
+Value = None | int | float | str | bytes
+#: The key columns of a row, in the order of the table's key.
+Key = tuple[Value, ...]
+Row = dict[str, Value]
+
+
+class Change(Struct, frozen=True, gc=False):
+    """One row inserted (`i`: new), updated (`u`: new and old of just the properties that changed) or deleted (`d`: old).
+
+    In `i` and `d` NULL cells are left out, and so are the key columns: `key` has them.
+    """
+
+    op: Literal["i", "u", "d"]
+    table: str
+    key: Key
+    new: Row | None
+    old: Row | None
+
+
+class MutationId(NamedTuple):
+    """Who sent it (32 hexadecimal digits) and that sender's own count: 1, 2, 3 ..."""
+
+    client: str
+    counter: int
+
+
+class Operation(Struct, frozen=True, gc=False):
+    """A row operation that somebody asks for: insert, update, delete, or `s`: insert, or update only these columns."""
+
+    op: Literal["i", "u", "d", "s"]
+    table: str
+    key: Key
+    values: Mapping[str, Any]
+
+
+class Expectation(Struct, frozen=True, gc=False):
+    """What must hold before the mutation: `=` these cells, `absent` this row, `since` no commit after v touched it."""
+
+    kind: Literal["=", "absent", "since"]
+    table: str
+    key: Key
+    cells: Mapping[str, Any]
+    version: int = 0
+
+
+class Edit(Struct, frozen=True):
+    """Row operations, in order. `missing`: what to do with an update of a row that is gone."""
+
+    operations: tuple[Operation, ...]
+    expect: tuple[Expectation, ...] = ()
+    missing: Literal["refuse", "skip"] = "refuse"
+
+
+class Statement(Struct, frozen=True):
+    sql: str
+    params: tuple[Value, ...] | dict[str, Value] = ()
+
+
+class Sql(Struct, frozen=True):
+    """SQL statements that run as one mutation."""
+
+    statements: tuple[Statement, ...]
+
+
+class Call(Struct, frozen=True):
+    """A named server function with its arguments (parsed JSON)."""
+
+    name: str
+    args: Mapping[str, Any]
+
+
+class Fault(Struct, frozen=True, omit_defaults=True):
+    """One thing that is wrong, and where: table, key (wire values), JSON pointer into the row."""
+
+    message: str
+    table: str | None = None
+    key: list[Any] | None = None
+    pointer: str | None = None
+
+
+class Mutation(Struct, frozen=True):
+    """What somebody asks for. `body_hash` tells a repeat from another body under the same id.
+
+    `faulty` is a refusal already found while decoding: it is recorded like any other judgement.
+    """
+
+    user: str
+    body: Edit | Sql | Call
+    id: MutationId | None = None
+    contract: str | None = None
+    tag: str | None = None
+    body_hash: bytes = b""
+    faulty: Refusal | None = None
+
+
+class Refusal(Struct, frozen=True):
+    """Why a mutation was refused: a code of SPEC M, a sentence, and the places."""
+
+    code: str
+    message: str
+    errors: tuple[Fault, ...] = ()
+
+
+class Outcome(Struct, frozen=True):
+    """The one answer a mutation gets. `version`: the commit's, or the version it was judged at."""
+
+    kind: Literal["committed", "settled", "refused"]
+    version: int
+    refusal: Refusal | None = None
+
+
+CommitKind = Literal["edit", "sql", "call", "schema", "rollback", "merge", "import"]
+
+
+class Commit(Struct, frozen=True):
+    """The ordered changes of one accepted mutation. `skipped`: rows that were gone, which the mutation said to skip.
+
+    `contract`, `contract_hash` and `steps` only in a schema commit.
+    """
+
+    version: int
+    at: int
+    by: str
+    kind: CommitKind
+    changes: tuple[Change, ...]
+    id: MutationId | None = None
+    tag: str | None = None
+    skipped: tuple[tuple[str, Key], ...] = ()
+    contract: dict[str, Any] | None = None
+    contract_hash: str | None = None
+    steps: tuple[str, ...] = ()
+
+
+class EncodedCommit(Struct, frozen=True, gc=False):
+    """A commit as it goes into the log and to every subscriber: encoded once (SPEC W: commit)."""
+
+    version: int
+    json: bytes

@@ -1,0 +1,82 @@
+"""What the road asks of a contract: the few attributes and methods it needs, and no more.
+
+`schema/` has the body; the wings do not import each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from ..model import Fault, Key, Row
+
+ColumnType = Literal["TEXT", "INTEGER", "REAL", "BLOB", "ANY"]
+
+
+class Reference(NamedTuple):
+    """Columns of a table that name a row of another one (or of the same)."""
+
+    columns: tuple[str, ...]
+    table: str
+    target: tuple[str, ...]
+
+
+class ListLimit(NamedTuple):
+    """minItems and maxItems of a nested list: rows of `table` whose `columns` hold the parent's key."""
+
+    table: str
+    columns: tuple[str, ...]
+    minimum: int
+    maximum: int | None
+
+
+class TableRules(Protocol):
+    """One table of a contract. `key` and `types` name stored columns; `types` has every one, in table order.
+
+    `length` limits the rows of the whole table; `tree` is a column that refers to a parent row of the same table and
+    may not form a cycle; `unique` has every unique column set but the key.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def key(self) -> tuple[str, ...]: ...
+    @property
+    def types(self) -> Mapping[str, ColumnType]: ...
+    @property
+    def singleton(self) -> bool: ...
+    @property
+    def unique(self) -> tuple[tuple[str, ...], ...]: ...
+    @property
+    def references(self) -> tuple[Reference, ...]: ...
+    @property
+    def tree(self) -> str | None: ...
+    @property
+    def length(self) -> tuple[int, int | None]: ...
+    @property
+    def lists(self) -> tuple[ListLimit, ...]: ...
+
+    def store_key(self, key: Sequence[Any]) -> Key:
+        """Wire values of a key as stored; raises Refused `invalid` (wrong number, wrong type, NULL, U+0000)."""
+
+    def store(self, key: Key, values: Mapping[str, Any]) -> Row:
+        """Wire values of some columns as stored: true to 1, -0.0 to 0.0, JSON text made canonical, default to NULL.
+
+        Key columns that are given must equal `key` and are left out. Raises Refused `invalid` with every fault
+        (unknown column, wrong type, NaN); what the contract says of a value is left to `check`.
+        """
+
+    def check(self, row: Row, changed: Collection[str] | None) -> tuple[Fault, ...]:
+        """Every way in which the whole stored row (key columns too, NULLs may be left out) breaks the contract.
+
+        `changed`: the columns that the mutation touched (None: all); a body may use it to check less, never to find less.
+        """
+
+
+class Rules(Protocol):
+    """A contract as the road sees it."""
+
+    @property
+    def hash(self) -> str: ...
+    @property
+    def tables(self) -> Mapping[str, TableRules]: ...
