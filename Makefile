@@ -1,0 +1,25 @@
+# Sets up what is missing, then runs. Every target can be run again at once; nothing asks the network twice.
+RUN := @sh scripts/python.sh
+
+.PHONY: install demo test test-long bench clean
+
+install:      ## Python environment, browser client and demo, ready to serve
+	$(RUN) scripts/install.py
+
+demo: install ## the scene editor on real data; prints its address
+	@.venv/bin/sharelite demo
+
+test:         ## every test of every language, after linters and type checkers
+	$(RUN) scripts/install.py --for-tests
+	@.venv/bin/python scripts/test.py
+
+test-long:    ## the long lane: fuzz, power cuts and kill rounds in full numbers
+	$(RUN) scripts/install.py --for-tests
+	@.venv/bin/python scripts/test.py --long
+
+bench:        ## one table of figures: gate and measured
+	$(RUN) scripts/install.py --for-tests
+	@.venv/bin/python -m bench
+
+clean:        ## forgets what was built and installed; data directories stay
+	rm -rf .venv .install client-js/node_modules client-js/dist demo/node_modules demo/dist server/static/client server/static/demo

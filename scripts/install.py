@@ -1,0 +1,152 @@
+"""Brings a checkout into working order: Python environment, browser client, demo, and for tests a browser.
+
+Each step has a stamp in .install/ with the hash of what it was made from; a step whose inputs are unchanged and whose
+results are there does nothing. So a second run is immediate and needs no network. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STAMPS = ROOT / ".install"
+VENV_PYTHON = ROOT / ".venv/bin/python"
+STATIC = ROOT / "server/static"
+#: What a package's build is made of; everything else in its folder is a result or a test.
+SOURCES = ("src", "public", "index.html", "package.json", "package-lock.json", "*.config.*", "tsconfig*.json")
+NODE_OLDEST = (20, 19)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--for-tests", action="store_true", help="also a browser for the browser tests")
+    arguments = options.parse_args()
+    os.chdir(ROOT)
+    STAMPS.mkdir(exist_ok=True)
+    python_environment()
+    node = node_version()
+    for name in ("client-js", "demo"):
+        node_package(ROOT / name, node)
+    if arguments.for_tests:
+        subprocess.run([VENV_PYTHON, "scripts/browser.py"], check=True)
+
+
+def python_environment() -> None:
+    """The virtual environment and what pyproject.toml asks for. It belongs to this path and this Python."""
+    if not venv_is_ours():
+        make_venv()
+    command = [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[test]"]
+    step(
+        "python-packages",
+        digest([ROOT / "pyproject.toml"], f"{sys.version} {ROOT}"),
+        [ROOT / ".venv/bin/sharelite"],
+        lambda: run(command, "installing the Python packages"),
+    )
+
+
+def venv_is_ours() -> bool:
+    """Made here (its scripts hold this path) and by a Python of the version that runs now."""
+    config = ROOT / ".venv/pyvenv.cfg"
+    if not (config.is_file() and str(ROOT / ".venv") in config.read_text()):
+        return False
+    question = [VENV_PYTHON, "-c", "import sys; print(sys.version)"]
+    return subprocess.run(question, capture_output=True, text=True).stdout.strip() == sys.version
+
+
+def make_venv() -> None:
+    if subprocess.run([sys.executable, "-c", "import ensurepip"], stderr=subprocess.DEVNULL).returncode:
+        major, minor = sys.version_info[:2]
+        debian_package(f"python{major}.{minor}-venv", "This Python cannot make environments.")
+    run([sys.executable, "-m", "venv", "--clear", ".venv"], "making the Python environment .venv")
+
+
+def node_version() -> str:
+    """Node's version, as far as it decides what gets built; exits where it is too old or missing."""
+    found = ""
+    if shutil.which("node"):
+        found = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
+    version = tuple(int(part) for part in (found or "v0.0").lstrip("v").split(".")[:2])
+    if version < NODE_OLDEST or not shutil.which("npm"):
+        sys.exit(
+            f"Sharelite needs Node {NODE_OLDEST[0]}.{NODE_OLDEST[1]} or newer, with npm; node is {found or 'missing'}.\n"
+            "See https://nodejs.org (Debian 13: apt install nodejs npm, macOS: brew install node)"
+        )
+    return found
+
+
+def node_package(folder: Path, node: str) -> None:
+    """Installs and builds one package and copies its result to where the server finds it."""
+    name, locks = folder.name, [folder / "package.json", folder / "package-lock.json"]
+    install = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+    step(
+        f"{name}-packages",
+        digest(locks, f"{node} {platform.machine()} {ROOT}"),
+        [folder / "node_modules/.package-lock.json"],
+        lambda: run(install, f"installing the packages of {name}", folder),
+    )
+    target = STATIC / ("client" if name == "client-js" else name)
+    sources = {*source_files(folder), *source_files(ROOT / "client-js")}
+    step(f"{name}-build", digest(sources, node), [target], lambda: build(folder, target))
+
+
+def build(folder: Path, target: Path) -> None:
+    run(["npm", "run", "--silent", "build"], f"building {folder.name}", folder)
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(served(folder), target)
+
+
+def served(folder: Path) -> Path:
+    """The part of a build that a server hands out; the client's dist also has what npm publishes."""
+    browser = folder / "dist/browser"
+    return browser if browser.is_dir() else folder / "dist"
+
+
+def source_files(folder: Path) -> Iterator[Path]:
+    for pattern in SOURCES:
+        for path in folder.glob(pattern):
+            yield from (path.rglob("*") if path.is_dir() else [path])
+
+
+def digest(files: Iterable[Path], extra: str = "") -> str:
+    summary = hashlib.sha256(extra.encode())
+    for path in sorted(path for path in files if path.is_file()):
+        summary.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return summary.hexdigest()
+
+
+def step(name: str, wanted: str, results: Iterable[Path], work: Callable[[], None]) -> None:
+    """Does the work unless its stamp says it was done from the same inputs and the results still exist."""
+    stamp = STAMPS / name
+    if stamp.is_file() and stamp.read_text() == wanted and all(path.exists() for path in results):
+        return
+    stamp.unlink(missing_ok=True)
+    work()
+    stamp.write_text(wanted)
+
+
+def run(command: list[object], what: str, folder: Path = ROOT) -> None:
+    print(f"{what} ...", flush=True)
+    done = subprocess.run([str(word) for word in command], cwd=folder, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        sys.exit(f"{what}: failed ({' '.join(map(str, command))} in {folder}, exit {done.returncode})")
+
+
+def debian_package(package: str, why: str) -> None:
+    """Installs a Debian package where we may, else says what to type."""
+    if not (shutil.which("apt-get") and os.geteuid() == 0):
+        sys.exit(f"{why} On Debian and Ubuntu: sudo apt install {package}")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    run(["apt-get", "update", "-q"], "asking Debian for its packages")
+    run(["apt-get", "install", "-q", "-y", "--no-install-recommends", package], f"installing {package}")
+
+
+if __name__ == "__main__":
+    main()
