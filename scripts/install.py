@@ -13,7 +13,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,8 +57,8 @@ def venv_is_ours() -> bool:
     config = ROOT / ".venv/pyvenv.cfg"
     if not (config.is_file() and str(ROOT / ".venv") in config.read_text()):
         return False
-    question = [VENV_PYTHON, "-c", "import sys; print(sys.version)"]
-    return subprocess.run(question, capture_output=True, text=True).stdout.strip() == sys.version
+    question = f"import sys; sys.exit(sys.version != {sys.version!r})"
+    return subprocess.run([VENV_PYTHON, "-c", question]).returncode == 0
 
 
 def make_venv() -> None:
@@ -75,8 +75,9 @@ def node_version() -> str:
         found = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
     version = tuple(int(part) for part in (found or "v0.0").lstrip("v").split(".")[:2])
     if version < NODE_OLDEST or not shutil.which("npm"):
+        oldest = ".".join(map(str, NODE_OLDEST))
         sys.exit(
-            f"Sharelite needs Node {NODE_OLDEST[0]}.{NODE_OLDEST[1]} or newer, with npm; node is {found or 'missing'}.\n"
+            f"Sharelite needs Node {oldest} or newer, with npm; node is {found or 'missing'}.\n"
             "See https://nodejs.org (Debian 13: apt install nodejs npm, macOS: brew install node)"
         )
     return found
@@ -132,9 +133,9 @@ def step(name: str, wanted: str, results: Iterable[Path], work: Callable[[], Non
     stamp.write_text(wanted)
 
 
-def run(command: list[object], what: str, folder: Path = ROOT) -> None:
+def run(command: Sequence[str | Path], what: str, folder: Path = ROOT) -> None:
     print(f"{what} ...", flush=True)
-    done = subprocess.run([str(word) for word in command], cwd=folder, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL)
     if done.returncode:
         sys.exit(f"{what}: failed ({' '.join(map(str, command))} in {folder}, exit {done.returncode})")
 
