@@ -1,0 +1,140 @@
+"""The seam through which every file of a node is touched: a VFS name for SQLite, a few verbs for the rest.
+
+Tests put a body here that loses unsynced bytes, tears sectors and fails the n-th operation.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Literal
+
+import apsw
+
+from ..errors import Damaged
+
+#: What a connection is for. `rehearse`: foreign keys and stored triggers on. `apply`: neither, no CHECKs. `read`: read only.
+Role = Literal["rehearse", "apply", "read"]
+
+PAGE_SIZE = 4096
+#: Reasons: design 13. 100 columns and trigger depth 10, often advised, break ordinary contracts and cascades.
+LIMITS = {
+    apsw.SQLITE_LIMIT_LENGTH: 64 << 20,
+    apsw.SQLITE_LIMIT_SQL_LENGTH: 4 << 20,
+    apsw.SQLITE_LIMIT_COLUMN: 2000,
+    apsw.SQLITE_LIMIT_TRIGGER_DEPTH: 200,
+    apsw.SQLITE_LIMIT_VDBE_OP: 250_000,
+    apsw.SQLITE_LIMIT_ATTACHED: 0,
+}
+
+
+class Files:
+    """The files of a node. `vfs`: the name of a registered SQLite VFS, None for the system's own."""
+
+    def __init__(self, vfs: str | None = None) -> None:
+        self._vfs = vfs
+
+    def data(self, path: Path, role: Role) -> apsw.Connection:
+        """Open `data.db`; the file is made, in WAL mode, by the first connection that may write."""
+        pragmas: list[tuple[str, object, object]] = [
+            ("secure_delete", "ON", 1),
+            ("wal_autocheckpoint", 0, 0),
+            ("synchronous", "NORMAL", 1),
+            ("cell_size_check", "ON", 1),
+            ("temp_store", "MEMORY", 2),
+            ("busy_timeout", 10_000, 10_000),
+            ("foreign_keys", "ON" if role == "rehearse" else "OFF", int(role == "rehearse")),
+            ("recursive_triggers", "ON", 1),
+            ("ignore_check_constraints", "ON" if role == "apply" else "OFF", int(role == "apply")),
+        ]
+        if role == "read":
+            pragmas.append(("query_only", "ON", 1))
+        connection = self._open(path, read_only=role == "read")
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, int(role == "rehearse"))
+        return self._set(connection, path, pragmas, create=role != "read")
+
+    def log(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
+        """Open `log.db`: its commit is the durability point of a node that is alone."""
+        pragmas: list[tuple[str, object, object]] = [
+            ("wal_autocheckpoint", 4000, 4000),
+            ("synchronous", "FULL", 2),
+            ("cell_size_check", "ON", 1),
+            ("temp_store", "MEMORY", 2),
+            ("busy_timeout", 10_000, 10_000),
+        ]
+        if sys.platform == "darwin":
+            pragmas += [("fullfsync", "ON", 1), ("checkpoint_fullfsync", "ON", 1)]
+        connection = self._open(path, read_only=read_only)
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+        return self._set(connection, path, pragmas, create=not read_only)
+
+    def _open(self, path: Path, *, read_only: bool) -> apsw.Connection:
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        connection = apsw.Connection(str(path), flags=flags, vfs=self._vfs, statementcachesize=400)
+        for limit, value in LIMITS.items():
+            connection.limit(limit, value)
+        connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+        return connection
+
+    def _set(
+        self, connection: apsw.Connection, path: Path, pragmas: list[tuple[str, object, object]], *, create: bool
+    ) -> apsw.Connection:
+        """One pragma a call, each read back: several in one text stop at the first that returns a row (design 13)."""
+        if create:
+            connection.execute(f"PRAGMA page_size={PAGE_SIZE}").fetchall()
+            connection.execute("PRAGMA auto_vacuum=NONE").fetchall()
+            connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        pragmas = [("journal_mode", None, "wal"), ("page_size", None, PAGE_SIZE), ("auto_vacuum", None, 0), *pragmas]
+        for name, value, expected in pragmas:
+            if value is not None:
+                connection.execute(f"PRAGMA {name}={value}").fetchall()
+            if (found := connection.pragma(name)) != expected:
+                connection.close()
+                raise Damaged(str(path), f"pragma {name} is {found!r}, it must be {expected!r}")
+        return connection
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder and its parents, durably."""
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            self.sync_folder(folder.parent)
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Replace a whole small file: after a crash it holds either the old bytes or the new ones."""
+        beside = path.with_name(path.name + ".new")
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        self.sync_folder(path.parent)
+
+    def read(self, path: Path) -> bytes | None:
+        """The bytes of a small file, None where there is none."""
+        return path.read_bytes() if path.exists() else None
+
+    def remove_folder(self, path: Path) -> None:
+        """Remove a folder with all that is in it; none there is fine."""
+        if path.exists():
+            shutil.rmtree(path)
+            self.sync_folder(path.parent)
+
+    def folders(self, path: Path) -> list[str]:
+        return sorted(entry.name for entry in path.iterdir() if entry.is_dir()) if path.exists() else []
+
+    def sync_folder(self, path: Path) -> None:
+        """Make names in a folder durable. Windows has no such call and needs none."""
+        if os.name == "nt":
+            return
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

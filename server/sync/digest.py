@@ -1,0 +1,52 @@
+"""The two digests of a project: a chain over its entries, a sum over its cells (design: Digests).
+
+The row digest is a sum mod 2^128, so that its cost follows the change and its value does not depend on any order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import apsw
+import msgpack
+
+from ..model import Key, Row, Value
+from .shape import Shape, quoted
+
+MODULUS = 2**128
+START = bytes(32)
+
+_pack = msgpack.Packer(use_bin_type=True).pack
+
+
+def cell(table: str, key: Key, column: str, value: Value) -> int:
+    """One cell that is not NULL."""
+    return int.from_bytes(hashlib.sha256(_pack((table, key, column, value))).digest()[:16], "big")
+
+
+def cells(table: str, key: Key, row: Row) -> int:
+    """All given cells of a row; NULLs count nothing."""
+    return sum(cell(table, key, column, value) for column, value in row.items() if value is not None)
+
+
+def keys(shape: Shape, key: Key) -> int:
+    """The key columns of a row."""
+    return sum(cell(shape.table, key, column, value) for column, value in zip(shape.key, key, strict=True))
+
+
+def whole(connection: apsw.Connection, tables: Iterable[Shape]) -> int:
+    """The row digest of a whole database, from its rows."""
+    total = 0
+    for shape in tables:
+        names = (*shape.key, *shape.columns)
+        width = len(shape.key)
+        listed = ", ".join(map(quoted, names))
+        for row in connection.execute(f"SELECT {listed} FROM main.{quoted(shape.table)}"):
+            total += cells(shape.table, row[:width], dict(zip(names, row, strict=True)))
+    return total % MODULUS
+
+
+def chain(previous: bytes, body: bytes) -> bytes:
+    """The log digest after one more encoded entry."""
+    return hashlib.sha256(previous + body).digest()
