@@ -43,12 +43,12 @@ def python_environment() -> None:
     """The virtual environment and what pyproject.toml asks for. It belongs to this path and this Python."""
     if not venv_is_ours():
         make_venv()
-    command = [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[test]"]
+    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[test]"]
     step(
         "python-packages",
         digest([ROOT / "pyproject.toml"], f"{sys.version} {ROOT}"),
         [ROOT / ".venv/bin/sharelite"],
-        lambda: run(command, "installing the Python packages"),
+        lambda: run([VENV_PYTHON, *pip], "installing the Python packages"),
     )
 
 
