@@ -17,10 +17,10 @@ SERVER = ROOT / "server"
 FLOORS = (
     ("__main__", "commands"),
     ("app",),
-    ("routes", "sockets"),
+    ("routes", "sockets", "openapi"),
     ("project", "catalog", "auth"),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
-    ("model", "errors"),
+    ("model", "errors", "config", "logs", "metrics"),
 )
 WINGS = FLOORS[4]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,0 +1,1 @@
+"""HTTP under /v1: bytes in, bytes out."""
