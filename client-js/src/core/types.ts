@@ -79,6 +79,9 @@ export interface PendingMeta {
   missing?: 'refuse' | 'skip';
 }
 
+/** Looks at what an edit did while it can still be undone; if it throws, nothing of the edit stays (a draft stays open). */
+export type Check = (edited: Edited) => void;
+
 /** Inside an edit: the only ways to write, so that capture is in place before the first write. */
 export interface Writer {
   /** One row operation, with the server's meaning; throws `CannotApply`. */
@@ -99,7 +102,7 @@ export interface CoreApi {
   readonly tables: ReadonlyMap<string, TableInfo>;
   readonly pending: readonly MutationId[];
   /** Runs `fn` above pending and below the drafts; if it throws, nothing of it stays. Follow with `pend` if it changed anything. */
-  edit(fn: (writer: Writer) => void): Edited;
+  edit(fn: (writer: Writer) => void, check?: Check): Edited;
   /** Remembers the last edit (or saved draft) for re-application until it is answered. */
   pend(id: MutationId, operations: readonly Operation[], meta?: PendingMeta): void;
   /** Commits contiguous after `version` (earlier ones are skipped), and ids that were settled or refused. Throws `Diverged`. */
@@ -112,7 +115,7 @@ export interface CoreApi {
   /** Takes the draft away; everything is exactly as if it had never been. */
   cancelDraft(draft: DraftId): Rebased;
   /** Makes the draft part of the state above pending and returns what to push; `pend` must follow if it is not empty. */
-  saveDraft(draft: DraftId): Edited;
+  saveDraft(draft: DraftId, check?: Check): Edited;
   /** Takes over pending mutations and drafts of a core whose database was replaced (reset, resync). */
   adopt(previous: CoreApi): Rebased;
   /** The confirmed rows as a database file. */
