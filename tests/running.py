@@ -1,0 +1,108 @@
+"""A real `sharelite` process on a port and a data directory of its own, for tests and benchmarks; and how to ask it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+#: A clean machine under load may take its time; nobody waits this long where things work.
+PATIENCE = 60.0
+
+
+class RunningServer:
+    """`sharelite serve DATA` from start to end of the `with`; `kill` and `start` keep port and data."""
+
+    def __init__(self, data: Path, *options: str, command: str = "serve", environment: Mapping[str, str] = {}) -> None:
+        self.data, self.port = data, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = data.parent / f"{data.name}.log"
+        self._command = [sys.executable, "-m", "sharelite", command, str(data), "--port", str(self.port), *options]
+        self._environment = {**os.environ, **environment}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> RunningServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        assert self.process
+        return self.process.pid
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self._wait_until_ready()
+
+    def kill(self) -> None:
+        """kill -9, and the process is gone when this returns."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(PATIENCE)
+
+    def _wait_until_ready(self) -> None:
+        """Asks /readyz until it answers; the log of a server that ended instead says why."""
+        assert self.process
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{self.url}/readyz", timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError(f"the server did not come up:\n{self.log.read_text()[-4000:]}")
+
+    def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] = {}) -> tuple[int, Any]:
+        """Status and JSON of one request; errors of the server are answers, not exceptions."""
+        raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        head = {"content-type": "application/json", **headers}
+        request = urllib.request.Request(self.url + path, raw, head, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status, parsed(answer.read())
+        except urllib.error.HTTPError as problem:
+            with problem:
+                return problem.code, parsed(problem.read())
+
+    def create(self, name: str, contract: object) -> str:
+        """A new project's id."""
+        status, answer = self.ask("POST", "/v1/projects", {"name": name, "contract": contract})
+        assert status == 201, answer
+        return str(answer["id"])
+
+
+def parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
