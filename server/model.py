@@ -15,6 +15,24 @@ Value = None | int | float | str | bytes
 #: The key columns of a row, in the order of the table's key.
 Key = tuple[Value, ...]
 Row = dict[str, Value]
+ColumnType = Literal["TEXT", "INTEGER", "REAL", "BLOB", "ANY"]
+
+
+class Reference(NamedTuple):
+    """Columns of a table that name a row of another one (or of the same)."""
+
+    columns: tuple[str, ...]
+    table: str
+    target: tuple[str, ...]
+
+
+class ListLimit(NamedTuple):
+    """minItems and maxItems of a nested list: rows of `table` whose `columns` hold the parent's key."""
+
+    table: str
+    columns: tuple[str, ...]
+    minimum: int
+    maximum: int | None
 
 
 class Change(Struct, frozen=True, gc=False):

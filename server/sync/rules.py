@@ -6,29 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from ..model import Fault, Key, Row
+from ..model import ColumnType, Fault, Key, ListLimit, Reference, Row
 
-ColumnType = Literal["TEXT", "INTEGER", "REAL", "BLOB", "ANY"]
-
-
-class Reference(NamedTuple):
-    """Columns of a table that name a row of another one (or of the same)."""
-
-    columns: tuple[str, ...]
-    table: str
-    target: tuple[str, ...]
-
-
-class ListLimit(NamedTuple):
-    """minItems and maxItems of a nested list: rows of `table` whose `columns` hold the parent's key."""
-
-    table: str
-    columns: tuple[str, ...]
-    minimum: int
-    maximum: int | None
-
+__all__ = ["ColumnType", "ListLimit", "Reference", "Rules", "TableRules"]
 
 class TableRules(Protocol):
     """One table of a contract. `key` and `types` name stored columns; `types` has every one, in table order.
@@ -65,6 +47,9 @@ class TableRules(Protocol):
         Key columns that are given must equal `key` and are left out. Raises Refused `invalid` with every fault
         (unknown column, wrong type, NaN); what the contract says of a value is left to `check`.
         """
+
+    def needs(self, changed: Collection[str]) -> Collection[str] | None:
+        """The columns that `check` looks at when these changed; None: all of them."""
 
     def check(self, row: Row, changed: Collection[str] | None) -> tuple[Fault, ...]:
         """Every way in which the whole stored row (key columns too, NULLs may be left out) breaks the contract.
