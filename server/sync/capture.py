@@ -126,7 +126,9 @@ def triggers(shape: Shape) -> list[str]:
 
 
 def _head(shape: Shape, name: str, event: str) -> str:
-    return f"CREATE TEMP TRIGGER {quoted(f'_cap_{shape.table}_{name}')} AFTER {event} ON main.{quoted(shape.table)} WHEN "
+    return (
+        f"CREATE TEMP TRIGGER {quoted(f'_cap_{shape.table}_{name}')} AFTER {event} ON main.{quoted(shape.table)} WHEN "
+    )
 
 
 def _differs(column: str) -> str:

@@ -12,6 +12,7 @@ from ..model import ColumnType, Fault, Key, ListLimit, Reference, Row
 
 __all__ = ["ColumnType", "ListLimit", "Reference", "Rules", "TableRules"]
 
+
 class TableRules(Protocol):
     """One table of a contract. `key` and `types` name stored columns; `types` has every one, in table order.
 

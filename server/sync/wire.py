@@ -83,7 +83,9 @@ def _decode_id(value: Any) -> MutationId | None:
     if value is None:
         return None
     match value:
-        case [str(client), int(counter)] if len(client) == 32 and CLIENT_DIGITS.issuperset(client) and 0 < counter < SAFE:
+        case [str(client), int(counter)] if (
+            len(client) == 32 and CLIENT_DIGITS.issuperset(client) and 0 < counter < SAFE
+        ):
             return MutationId(client, counter)
     raise BadRequest('id: needs ["<32 hexadecimal digits>", <counter from 1>]')
 

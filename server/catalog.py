@@ -1,0 +1,429 @@
+"""Which projects and contracts there are, and the open ones among them.
+
+The catalog is itself a project, so its rows are logged, recovered and (in a cell) replicated like any other's; its data
+routes are closed to clients. People know projects by name, files and addresses by a random id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from .errors import AlreadyExists, NotFound, Refused, ShareliteError
+from .model import Edit, Mutation, Operation, Outcome
+from .names import folded, valid_contract_name, valid_project_name
+from .project import Project, UpgradeReport, Workers, begin, open_road
+from .road import Replicator
+from .schema.contract import Contract
+from .storage.databases import Databases
+from .storage.files import Files
+from .sync.statements import Function
+
+logger = logging.getLogger(__name__)
+
+CATALOG_ID = "0" * 32
+CONTRACT: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "catalog",
+    "type": "object",
+    "properties": {
+        "project": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "name", "fold", "state", "created", "by"],
+                "properties": {
+                    "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+                    "name": {"type": "string"},
+                    "fold": {"type": "string", "x-sql": {"unique": True}},
+                    "contract": {"type": "string"},
+                    "public": {"type": "boolean", "default": False},
+                    "state": {"enum": ["creating", "ready", "deleting"], "type": "string"},
+                    "created": {"type": "integer"},
+                    "by": {"type": "string"},
+                },
+            },
+        },
+        "contract": {
+            "type": "array",
+            "x-sql": {"key": ["name", "version"]},
+            "items": {
+                "type": "object",
+                "required": ["name", "version", "hash", "document", "created", "by"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "version": {"type": "integer", "minimum": 1},
+                    "hash": {"type": "string"},
+                    "document": {"type": "string"},
+                    "created": {"type": "integer"},
+                    "by": {"type": "string"},
+                },
+            },
+        },
+        "grant": {
+            "type": "array",
+            "x-sql": {"key": ["project", "user"]},
+            "items": {
+                "type": "object",
+                "required": ["project", "user", "role"],
+                "properties": {
+                    "project": {"type": "string", "x-sql": {"references": "project", "onDelete": "cascade"}},
+                    "user": {"type": "string"},
+                    "role": {"enum": ["reader", "editor", "owner"], "type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+class ProjectRecord(Struct, frozen=True):
+    """A project as the catalog knows it. `contract`: the named one it follows; None: its own."""
+
+    id: str
+    name: str
+    state: str
+    created: int
+    by: str
+    contract: str | None = None
+    public: bool = False
+
+
+class ContractRecord(Struct, frozen=True):
+    """One version of a named contract."""
+
+    name: str
+    version: int
+    hash: str
+    document: dict[str, Any]
+    created: int
+    by: str
+
+
+class Migrated(Struct, frozen=True):
+    """What a migration means or meant for one project; `problem` where it was refused."""
+
+    record: ProjectRecord
+    report: UpgradeReport | None
+    problem: str | None = None
+
+
+class Catalog:
+    """Opens, makes and removes projects. Event loop's thread."""
+
+    def __init__(
+        self, files: Files, data: Path, workers: Workers, replicator: Replicator, functions: Mapping[str, Function]
+    ) -> None:
+        self._files = files
+        self._data = data
+        self._workers = workers
+        self._replicator = replicator
+        self._functions = functions
+        self._projects: dict[str, ProjectRecord] = {}
+        self._contracts: dict[str, list[ContractRecord]] = {}
+        self._open: dict[str, asyncio.Task[Project]] = {}
+        self._own: Project | None = None
+        self._closed = False
+
+    async def start(self) -> None:
+        """Open the catalog and finish what a crash interrupted: half-made projects go, half-deleted ones too."""
+        self._own = await self._on(self._open_own)
+        rows = await self._own.read(lambda c: c.execute("SELECT * FROM project ORDER BY created, id").fetchall())
+        columns = list(self._own.contract.tables["project"].types)
+        for row in rows:
+            record = _project(dict(zip(columns, row, strict=True)))
+            self._projects[record.id] = record
+        for fields in await self._own.read(
+            lambda c: c.execute(
+                "SELECT name, version, hash, document, created, by FROM contract ORDER BY name, version"
+            ).fetchall()
+        ):
+            name, version, digest, document, created, by = fields
+            self._contracts.setdefault(name, []).append(
+                ContractRecord(name, version, digest, json.loads(document), created, by)
+            )
+        await self._finish()
+
+    async def close(self) -> None:
+        """Close every open project, then the catalog's own."""
+        self._closed = True
+        tasks, self._open = list(self._open.values()), {}
+        for opened in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(opened, Project):
+                await opened.close()
+        if self._own is not None:
+            await self._own.close()
+
+    def list(self) -> list[ProjectRecord]:
+        return [record for record in self._projects.values() if record.state == "ready"]
+
+    def record(self, project: str) -> ProjectRecord:
+        """Raises NotFound; a project that is being made or deleted is not there."""
+        record = self._projects.get(project)
+        if record is None or record.state != "ready":
+            raise NotFound("project", project)
+        return record
+
+    def by_name(self, name: str) -> ProjectRecord | None:
+        wanted = folded(name)
+        return next((record for record in self.list() if folded(record.name) == wanted), None)
+
+    def opened(self) -> list[Project]:
+        """The projects that are open now."""
+        return [
+            task.result()
+            for task in self._open.values()
+            if task.done() and not task.cancelled() and not task.exception()
+        ]
+
+    async def create(self, name: str, contract: str | dict[str, Any], by: str, public: bool = False) -> ProjectRecord:
+        """Make a project: catalog row `creating`, files, `ready`. Raises AlreadyExists, NotFound (the contract),
+        ContractInvalid, Refused `invalid` (the name)."""
+        name = valid_project_name(name)
+        named = contract if isinstance(contract, str) else None
+        parsed = Contract.parse(self.contract(contract).document if isinstance(contract, str) else contract)
+        record = ProjectRecord(secrets.token_hex(16), name, "creating", _now(), by, named, public)
+        if self.by_name(name) is not None:
+            raise AlreadyExists("project", name)
+        await self._write("i", record, by)
+        try:
+            await self._on(self._make_files, record, parsed, by)
+        except BaseException:
+            await self._erase(record, by)
+            raise
+        ready = msgspec.structs.replace(record, state="ready")
+        await self._write("u", ready, by)
+        return ready
+
+    async def rename(self, project: str, name: str, by: str) -> ProjectRecord:
+        name = valid_project_name(name)
+        twin = self.by_name(name)
+        if twin is not None and twin.id != project:
+            raise AlreadyExists("project", name)
+        renamed = msgspec.structs.replace(self.record(project), name=name)
+        await self._write("u", renamed, by)
+        return renamed
+
+    async def publish(self, project: str, public: bool, by: str) -> ProjectRecord:
+        """Let anybody read the project, or nobody but those with a token."""
+        changed = msgspec.structs.replace(self.record(project), public=public)
+        await self._write("u", changed, by)
+        return changed
+
+    async def delete(self, project: str, by: str) -> None:
+        """Remove a project with its files; sockets on it are told by their project closing."""
+        record = msgspec.structs.replace(self.record(project), state="deleting")
+        await self._write("u", record, by)
+        task = self._open.pop(project, None)
+        if task is not None:
+            await (await task).close()
+        await self._erase(record, by)
+
+    async def open(self, project: str) -> Project:
+        """The open project, opened on first use and brought to the newest additive version of its contract.
+
+        Raises NotFound; Damaged or apsw errors where its files cannot be read.
+        """
+        record = self.record(project)
+        if self._closed:
+            raise NotFound("project", project)
+        task = self._open.get(project)
+        if task is None:
+            task = self._open[project] = asyncio.create_task(self._opening(record))
+            task.add_done_callback(lambda done: self._forget_failed(project, done))
+        return await asyncio.shield(task)
+
+    async def greet(self, project: str) -> Project:
+        """`open`, and follow the newest version of its contract if that loses nothing."""
+        opened = await self.open(project)
+        await self._follow(opened, self.record(project))
+        return opened
+
+    def contracts(self) -> list[ContractRecord]:
+        """The newest version of each."""
+        return [versions[-1] for versions in self._contracts.values()]
+
+    def contract(self, name: str, version: int | None = None) -> ContractRecord:
+        for record in reversed(self._contracts.get(name, [])):
+            if version in (None, record.version):
+                return record
+        raise NotFound("contract", name if version is None else f"{name} version {version}")
+
+    async def put_contract(self, name: str, document: dict[str, Any], by: str) -> ContractRecord:
+        """Store a contract as the next version of its name; the same document again changes nothing. Open projects
+        that follow it are upgraded at once where nothing is lost. Raises ContractInvalid."""
+        name = valid_contract_name(name)
+        parsed = Contract.parse(document, name)
+        versions = self._contracts.setdefault(name, [])
+        if versions and versions[-1].hash == parsed.hash:
+            return versions[-1]
+        record = ContractRecord(name, len(versions) + 1, parsed.hash, parsed.document, _now(), by)
+        values = {
+            "hash": record.hash,
+            "document": json.dumps(record.document, separators=(",", ":")),
+            "created": record.created,
+            "by": by,
+        }
+        await self._mutate(Operation("i", "contract", (name, record.version), values), by)
+        versions.append(record)
+        for project in self.opened():
+            if project.id in self._projects and self._projects[project.id].contract == name:
+                await self._follow(project, self._projects[project.id])
+        return record
+
+    async def migrate(
+        self, name: str, by: str, projects: Sequence[str] | None, *, dry_run: bool, destructive: bool
+    ) -> list[Migrated]:
+        """Bring projects (None: all that follow it) to the newest version of a contract; a dry run only reports."""
+        contract = Contract.parse(self.contract(name).document, name)
+        chosen = [self.record(project) for project in projects] if projects is not None else self.list()
+        done: list[Migrated] = []
+        for record in chosen:
+            if record.contract != name:
+                if projects is not None:
+                    raise Refused("invalid", f"project {record.name!r} does not follow the contract {name!r}")
+                continue
+            project = await self.open(record.id)
+            try:
+                if dry_run:
+                    report = await project.plan_upgrade(contract)
+                else:
+                    report = await project.upgrade(contract, by, destructive)
+                done.append(Migrated(record, report))
+            except Refused as refused:
+                done.append(Migrated(record, await project.plan_upgrade(contract), str(refused)))
+        return done
+
+    async def version_and_size(self, project: str) -> tuple[int, int]:
+        """The version of a project and the bytes of its database, without opening it for writing."""
+        databases = self._databases(project)
+        task = self._open.get(project)
+        if task is not None and task.done() and not task.exception():
+            return task.result().version, databases.size()
+        return await asyncio.get_running_loop().run_in_executor(self._workers.reads, databases.version_and_size)
+
+    async def _opening(self, record: ProjectRecord) -> Project:
+        project = await self._on(self._open_files, record)
+        await self._follow(project, record)
+        return project
+
+    def _forget_failed(self, project: str, task: asyncio.Task[Project]) -> None:
+        if (task.cancelled() or task.exception() is not None) and self._open.get(project) is task:
+            del self._open[project]
+
+    async def _follow(self, project: Project, record: ProjectRecord) -> None:
+        """An additive upgrade needs nobody's leave; another one waits for `contract migrate`, and says so in the log."""
+        if record.contract is None:
+            return
+        newest = self.contract(record.contract)
+        if newest.hash == project.contract_hash:
+            return
+        contract = Contract.parse(newest.document, newest.name)
+        planned = await project.plan_upgrade(contract)
+        if planned.kind == "destructive":
+            logger.warning(
+                "project %s stays on an older version of contract %s: %s",
+                record.name,
+                newest.name,
+                "; ".join(planned.reasons),
+            )
+            return
+        try:
+            await project.upgrade(contract, "contract")
+        except Refused as refused:
+            logger.warning("project %s stays on an older version of contract %s: %s", record.name, newest.name, refused)
+
+    def _databases(self, project: str) -> Databases:
+        return Databases(self._files, self._data / "projects" / project, project)
+
+    def _make_files(self, record: ProjectRecord, contract: Contract, by: str) -> None:
+        databases = self._databases(record.id)
+        self._files.make_folder(databases.data_path.parent)
+        road = open_road(databases, self._replicator, self._functions, secrets.token_hex(16))
+        try:
+            begin(road, contract, by)
+        finally:
+            road.close()
+        self._files.sync_folder(databases.data_path.parent)
+
+    def _open_files(self, record: ProjectRecord) -> Project:
+        databases = self._databases(record.id)
+        if not databases.log_path.exists():
+            raise NotFound("log of project", record.id)
+        road = open_road(databases, self._replicator, self._functions, "")
+        return _opened(road, databases, self._workers)
+
+    def _open_own(self) -> Project:
+        databases = Databases(self._files, self._data / "catalog", CATALOG_ID)
+        self._files.make_folder(databases.data_path.parent)
+        road = open_road(databases, self._replicator, {}, secrets.token_hex(16))
+        if road.position.version == 0:
+            begin(road, Contract.parse(CONTRACT, "catalog"), "sharelite")
+            self._files.sync_folder(databases.data_path.parent)
+        return _opened(road, databases, self._workers)
+
+    async def _finish(self) -> None:
+        for record in [record for record in self._projects.values() if record.state != "ready"]:
+            databases = self._databases(record.id)
+            whole = record.state == "creating" and databases.log_path.exists()
+            if whole and (await self._on(databases.version_and_size))[0] > 0:
+                await self._write("u", msgspec.structs.replace(record, state="ready"), record.by)
+            else:
+                await self._erase(record, record.by)
+
+    async def _erase(self, record: ProjectRecord, by: str) -> None:
+        await self._on(self._files.remove_folder, self._data / "projects" / record.id)
+        await self._mutate(Operation("d", "project", (record.id,), {}), by)
+        self._projects.pop(record.id, None)
+
+    async def _write(self, op: str, record: ProjectRecord, by: str) -> None:
+        values = {
+            "name": record.name,
+            "fold": folded(record.name),
+            "state": record.state,
+            "created": record.created,
+            "by": record.by,
+            "contract": record.contract,
+            "public": record.public,
+        }
+        try:
+            await self._mutate(Operation("i" if op == "i" else "u", "project", (record.id,), values), by)
+        except Refused as refused:
+            raise AlreadyExists("project", record.name) if refused.code == "unique" else refused from None
+        self._projects[record.id] = record
+
+    async def _mutate(self, operation: Operation, by: str) -> None:
+        if self._own is None:
+            raise ShareliteError("the catalog is not open")
+        outcome: Outcome = await self._own.mutate(Mutation(by, Edit((operation,))))
+        if outcome.refusal is not None:
+            raise Refused(outcome.refusal.code, outcome.refusal.message, outcome.refusal.errors)
+
+    async def _on(self, function: Any, *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._workers.turns, function, *args)
+
+
+def _opened(road: Any, databases: Databases, workers: Workers) -> Project:
+    document = databases.contract()
+    contract = Contract.parse(document)
+    road.follow(contract)
+    return Project(road, databases, workers, contract)
+
+
+def _project(row: dict[str, Any]) -> ProjectRecord:
+    return ProjectRecord(
+        row["id"], row["name"], row["state"], row["created"], row["by"], row["contract"], bool(row["public"])
+    )
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

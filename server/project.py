@@ -1,0 +1,287 @@
+"""One open project: who waits for what on the event loop, while its road runs on a worker thread.
+
+`mutate` is the whole story: admit, rehearse, replicate, apply, announce. While one batch is on the road the next one
+gathers; that is the group commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
+
+import apsw
+from msgspec import Struct
+
+from .errors import CursorGone, NotJudged, Refused, ShareliteError, Unavailable, UnknownOutcome
+from .model import Change, EncodedCommit, Mutation, MutationId, Outcome
+from .road import Arrival, Replicator, Road, SchemaChange
+from .schema.contract import Contract
+from .schema.steps import Upgrade, plan
+from .schema.tables import create_steps, singletons
+from .storage.copies import normalised
+from .storage.databases import Databases
+from .sync.feed import Feed
+from .sync.log import commits
+from .sync.statements import Function
+
+T = TypeVar("T")
+
+#: Mutations in one batch: more would make the first of them wait for long.
+BATCH = 256
+#: Mutations that may wait; beyond it a sender is told to come back.
+MOST_WAITING = 20_000
+COMMITS_BYTES = 4 << 20
+READERS_KEPT = 4
+
+
+class Workers(Struct, frozen=True):
+    """The thread pools of a node: `turns` run roads, `reads` run readers."""
+
+    turns: Executor
+    reads: Executor
+
+
+class UpgradeReport(Struct, frozen=True):
+    """What following another contract means or meant for a project."""
+
+    kind: str
+    steps: tuple[str, ...]
+    reasons: tuple[str, ...]
+    version: int
+
+
+class Project:
+    """An open project. Everything here belongs to the event loop's thread unless it says otherwise."""
+
+    def __init__(self, road: Road, databases: Databases, workers: Workers, contract: Contract) -> None:
+        self.id = databases.project
+        self.epoch = road.epoch
+        self.contract = contract
+        self.feed = Feed(road.position.version)
+        self._road = road
+        self._databases = databases
+        self._workers = workers
+        self._waiting: deque[tuple[Mutation, asyncio.Future[Outcome]]] = deque()
+        self._inflight: dict[MutationId, tuple[bytes, asyncio.Future[Outcome]]] = {}
+        self._busy = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopped: ShareliteError | None = None
+        self._readers: list[apsw.Connection] = []
+
+    @property
+    def version(self) -> int:
+        return self.feed.version
+
+    @property
+    def contract_hash(self) -> str:
+        return self.contract.hash
+
+    async def mutate(self, mutation: Mutation) -> Outcome:
+        """Take a mutation along the road: admit, rehearse, replicate, apply, announce; then its one answer.
+
+        A repeat gets the outcome it had (`committed` with that version, also where the caller's feed has passed it).
+        Raises NotJudged where nothing is recorded: send the same bytes again.
+        """
+        return await self.submit(mutation)
+
+    def submit(self, mutation: Mutation) -> asyncio.Future[Outcome]:
+        """`mutate` without a task of its own: the future of the answer. Raises what admission raises at once."""
+        if self._stopped is not None:
+            raise self._stopped
+        if len(self._waiting) >= MOST_WAITING:
+            raise Unavailable(f"{MOST_WAITING:,} mutations are waiting for this project")
+        known = self._inflight.get(mutation.id) if mutation.id is not None else None
+        if known is not None and known[0] == mutation.body_hash:
+            return known[1]
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        if known is None and mutation.id is not None:
+            self._inflight[mutation.id] = (mutation.body_hash, future)
+        self._waiting.append((mutation, future))
+        if not self._busy:
+            self._next_turn()
+        return future
+
+    async def commits(self, after: int, limit: int = 1000) -> list[EncodedCommit]:
+        """Commits after a version from the log: at least one if there is one, at most `limit` or some 4 MiB."""
+        if not 0 <= after <= self.version:
+            raise CursorGone(f"version {after} is ahead of the project, which is at {self.version}")
+        return await self._on(self._workers.reads, self._read_commits, after, limit)
+
+    async def copy(self) -> tuple[int, bytes]:
+        """A consistent copy of data.db as a plain file (not WAL), and its version."""
+        return await self.read(normalised)
+
+    async def read(self, function: Callable[[apsw.Connection], T]) -> T:
+        """Run a function with a read-only connection on a reader thread."""
+        return await self._on(self._workers.reads, self._with_reader, function)
+
+    async def plan_upgrade(self, contract: Contract) -> UpgradeReport:
+        """What following this contract would mean; nothing is done."""
+        upgrade = plan(self.contract, contract)
+        return self._report(upgrade)
+
+    async def upgrade(self, contract: Contract, by: str, destructive: bool = False) -> UpgradeReport:
+        """Follow another contract by a schema commit. Raises Refused `invalid` if existing rows do not fit it, or
+        `destructive` if something would be lost and the caller did not say so."""
+        async with self._alone():
+            upgrade = plan(self.contract, contract)
+            if contract.hash == self.contract.hash:
+                return self._report(upgrade)
+            if upgrade.kind == "destructive" and not destructive:
+                reasons = "; ".join(upgrade.reasons)
+                raise Refused(
+                    "destructive", f"this upgrade loses something ({reasons}); migrate with the flag that allows it"
+                )
+            change = schema_change(contract, upgrade.steps, upgrade.tightened)
+            arrival = await self._turn(self._road.change_schema, change, by)
+            self.contract = contract
+            self.feed.announce(arrival.commits)
+            return self._report(upgrade)
+
+    async def close(self) -> None:
+        """Let the turn on its way end, answer nobody else, close every file."""
+        self._stopped = self._stopped or Unavailable("the project is being closed")
+        self._fail_waiting(self._stopped)
+        await self._idle.wait()
+        await self._on(self._workers.turns, self._close_files)
+
+    def _close_files(self) -> None:
+        while self._readers:
+            self._readers.pop().close()
+        self._road.close()
+
+    def _report(self, upgrade: Upgrade) -> UpgradeReport:
+        return UpgradeReport(upgrade.kind, tuple(upgrade.steps), tuple(upgrade.reasons), self.version)
+
+    def _next_turn(self) -> None:
+        if self._busy or not (self._waiting or self._road.checkpoint_due()):
+            return
+        self._set_busy(True)
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            turn = loop.run_in_executor(self._workers.turns, self._road.checkpoint)
+            turn.add_done_callback(lambda done: self._turned([], done))
+            return
+        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        turn = loop.run_in_executor(self._workers.turns, self._road.travel, [mutation for mutation, _ in batch])
+        turn.add_done_callback(lambda done: self._turned(batch, done))
+
+    def _turned(
+        self, batch: Sequence[tuple[Mutation, asyncio.Future[Outcome]]], done: asyncio.Future[Arrival | None]
+    ) -> None:
+        self._set_busy(False)
+        problem = done.exception()
+        arrival = None if problem is not None else done.result()
+        if problem is not None:
+            self._stop_after(problem)
+        elif arrival is not None:
+            self.feed.announce(arrival.commits)
+        for place, (mutation, future) in enumerate(batch):
+            if mutation.id is not None:
+                self._inflight.pop(mutation.id, None)
+            if not future.done():
+                _settle(future, _as_answer(problem) if arrival is None else arrival.answers[place])
+        if self._stopped is not None:
+            self._fail_waiting(self._stopped)
+        self._next_turn()
+
+    def _stop_after(self, problem: BaseException) -> None:
+        """A broken file is fail-stop: what was on its way is unknown, nothing more is taken. A full disk is not."""
+        if not isinstance(problem, NotJudged):
+            self._stopped = Unavailable(f"the project stopped after {type(problem).__name__}: {problem}", 10.0)
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"project {self.id} stopped", "exception": problem}
+            )
+
+    def _fail_waiting(self, problem: ShareliteError) -> None:
+        while self._waiting:
+            mutation, future = self._waiting.popleft()
+            if mutation.id is not None:
+                self._inflight.pop(mutation.id, None)
+            if not future.done():
+                future.set_exception(problem)
+
+    def _set_busy(self, busy: bool) -> None:
+        self._busy = busy
+        if busy:
+            self._idle.clear()
+        else:
+            self._idle.set()
+
+    def _alone(self) -> _Turnstile:
+        return _Turnstile(self)
+
+    async def _turn(self, function: Callable[..., T], *args: object) -> T:
+        return await self._on(self._workers.turns, function, *args)
+
+    async def _on(self, executor: Executor, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, function, *args)
+
+    def _read_commits(self, after: int, limit: int) -> list[EncodedCommit]:
+        connection = self._databases.log_reader()
+        try:
+            return commits(connection, after, limit, COMMITS_BYTES)
+        finally:
+            connection.close()
+
+    def _with_reader(self, function: Callable[[apsw.Connection], T]) -> T:
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self._databases.data("read")
+        try:
+            return function(connection)
+        finally:
+            if len(self._readers) < READERS_KEPT and not connection.in_transaction:
+                self._readers.append(connection)
+            else:
+                connection.close()
+
+
+class _Turnstile:
+    """Holds the project's turn for something that is not a batch."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    async def __aenter__(self) -> None:
+        project = self._project
+        while project._busy:
+            await project._idle.wait()
+        if project._stopped is not None:
+            raise project._stopped
+        project._set_busy(True)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._project._set_busy(False)
+        self._project._next_turn()
+
+
+def open_road(databases: Databases, replicator: Replicator, functions: Mapping[str, Function], epoch: str) -> Road:
+    """Open the files of a project and bring them level. Blocks: call it on a worker."""
+    return Road(databases, replicator, functions, epoch)
+
+
+def begin(road: Road, contract: Contract, by: str) -> None:
+    """Give a new project its first version: the schema commit of its contract, with its singletons."""
+    first: Sequence[Change] = singletons(contract)
+    road.change_schema(schema_change(contract, create_steps(contract), ()), by, first=first)
+
+
+def schema_change(contract: Contract, steps: Sequence[str], tightened: Sequence[str]) -> SchemaChange:
+    return SchemaChange(contract, contract.document, tuple(steps), tuple(tightened))
+
+
+def _settle(future: asyncio.Future[Outcome], answer: Outcome | NotJudged) -> None:
+    if isinstance(answer, Outcome):
+        future.set_result(answer)
+    else:
+        future.set_exception(answer)
+
+
+def _as_answer(problem: BaseException | None) -> NotJudged:
+    return problem if isinstance(problem, NotJudged) else UnknownOutcome()

@@ -1,0 +1,268 @@
+"""The road of one batch on a project's worker thread: rehearse, replicate, apply (design: section 4).
+
+`project.py` gathers batches and announces what arrived; here is everything in between, in order, without a loop or a lock:
+one thread at a time calls a road.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import apsw
+from msgspec import Struct
+
+from .cluster.alone import Verdict
+from .errors import NotJudged, Refused, Unavailable, UnknownOutcome
+from .model import Commit, CommitKind, Edit, EncodedCommit, Fault, Key, Mutation, Outcome, Sql
+from .storage.databases import Databases
+from .sync import wire
+from .sync.apply import Mismatch, run_steps
+from .sync.entry import Entry, Record, Recorded, Rehearsed, encode
+from .sync.ids import Ids
+from .sync.log import Log, Position, commits
+from .sync.recovery import bring_forward, rebuild
+from .sync.rehearsal import Judged, Rehearsal
+from .sync.rules import Rules
+from .sync.statements import Function
+
+#: Pages in the write-ahead log of data.db after which a checkpoint is due.
+CHECKPOINT_PAGES = 4000
+SCAN = 1000
+SCAN_BYTES = 8 << 20
+
+
+class Replicator(Protocol):
+    """Makes an entry durable and ordered. Called on a worker thread, blocks; raises what the log raises."""
+
+    def replicate(self, log: Log, records: Sequence[Record], entry: Entry) -> Verdict: ...
+
+
+class Arrival(Struct, frozen=True):
+    """What came of a batch: an answer for each mutation in order, and the commits to announce."""
+
+    answers: tuple[Outcome | NotJudged, ...]
+    commits: tuple[EncodedCommit, ...]
+
+
+class SchemaChange(Struct, frozen=True):
+    """A new contract and the literal steps that lead to it. `tightened`: tables whose rows must be checked again."""
+
+    rules: Rules
+    document: dict[str, object]
+    steps: tuple[str, ...]
+    tightened: tuple[str, ...]
+
+
+class Road:
+    """One open project's files and the way of a batch through them."""
+
+    def __init__(
+        self, databases: Databases, replicator: Replicator, functions: Mapping[str, Function], epoch: str
+    ) -> None:
+        self._databases = databases
+        self._replicator = replicator
+        self._functions = functions
+        self._log = Log(databases.log(), databases.project, epoch, str(databases.log_path))
+        self._apply = bring_forward(databases, self._log)
+        self._ids = Ids(self._log)
+        self._rules: Rules | None = None
+        self._rehearsal: Rehearsal | None = None
+
+    @property
+    def position(self) -> Position:
+        return self._log.position
+
+    @property
+    def epoch(self) -> str:
+        return self._log.epoch
+
+    @property
+    def row_digest(self) -> int:
+        return self._apply.row_digest
+
+    def follow(self, rules: Rules) -> None:
+        """Rehearse by this contract from now on."""
+        if self._rehearsal is not None:
+            self._rehearsal.close()
+        self._rules = rules
+        self._rehearsal = Rehearsal(self._databases.data("rehearse"), rules, self._functions, self._touched_since)
+
+    def travel(self, batch: Sequence[Mutation]) -> Arrival:
+        """Take a batch along the road. Raises apsw errors of broken files; then the project must be closed."""
+        answers, waiting = self._admit(batch)
+        while waiting:
+            rehearsed, outcomes = self._rehearse([batch[place] for place in waiting])
+            verdict = self._replicate(rehearsed)
+            if verdict == "superseded":
+                continue
+            if verdict != "committed":
+                self._ids.forget()
+                problem = UnknownOutcome() if verdict == "unknown" else Unavailable("this node is not the leader")
+                return Arrival(tuple(answer or problem for answer in answers), ())
+            self._bring(rehearsed)
+            for place, outcome in zip(waiting, outcomes, strict=True):
+                answers[place] = outcome
+            return Arrival(tuple(answers), rehearsed.entry.commits)  # type: ignore[arg-type]
+        return Arrival(tuple(answers), ())  # type: ignore[arg-type]
+
+    def change_schema(self, change: SchemaChange, by: str, *, first: Sequence[object] = ()) -> Arrival:
+        """Take a schema commit along the road. `first`: the changes that come with it (a new project's singletons)."""
+        self._try_steps(change)
+        position = self._log.position
+        types = {name: table.types for name, table in change.rules.tables.items()}
+        commit = Commit(
+            position.version + 1, _now(), by, "schema", tuple(first),  # type: ignore[arg-type]
+            contract=change.document, contract_hash=change.rules.hash, steps=change.steps,
+        )  # fmt: skip
+        rehearsed = self._entry(_now(), (commit,), (wire.encode_commit(commit, types),), ())
+        if self._rehearsal is not None:
+            self._rehearsal.close()
+            self._rehearsal = None
+        if self._replicate(rehearsed) != "committed":
+            raise UnknownOutcome()
+        self._bring(rehearsed)
+        self.follow(change.rules)
+        return Arrival((Outcome("committed", commit.version),), rehearsed.entry.commits)
+
+    def checkpoint_due(self) -> bool:
+        return self._databases.wal_pages() > CHECKPOINT_PAGES
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log of data.db into the file, as far as readers allow."""
+        self._databases.checkpoint()
+
+    def close(self) -> None:
+        if self._rehearsal is not None:
+            self._rehearsal.close()
+        self._databases.close()
+
+    def _admit(self, batch: Sequence[Mutation]) -> tuple[list[Outcome | NotJudged | None], list[int]]:
+        """Look every id up: answers for those known, the places of those to be judged."""
+        answers: list[Outcome | NotJudged | None] = []
+        waiting: list[int] = []
+        for place, mutation in enumerate(batch):
+            answer: Outcome | NotJudged | None
+            try:
+                answer = self._ids.take(mutation)
+            except NotJudged as problem:
+                answer = problem
+            except Refused as refused:
+                answer = Outcome("refused", self._log.position.version, refused.refusal())
+            if answer is None:
+                waiting.append(place)
+            answers.append(answer)
+        return answers, waiting
+
+    def _rehearse(self, mutations: Sequence[Mutation]) -> tuple[Rehearsed, list[Outcome]]:
+        """Run the mutations without effect and make the entry of what they would do."""
+        assert self._rehearsal is not None and self._rules is not None, "follow() comes first"
+        judged = self._rehearsal.run(mutations)
+        at, version = _now(), self._log.position.version
+        types = {name: table.types for name, table in self._rules.tables.items()}
+        made: list[Commit] = []
+        outcomes: list[Outcome] = []
+        for mutation, found in zip(mutations, judged, strict=True):
+            if found.refusal is not None:
+                outcomes.append(Outcome("refused", version, found.refusal))
+            elif not found.changes:
+                outcomes.append(Outcome("settled", version))
+            else:
+                version += 1
+                made.append(_commit(version, at, mutation, found))
+                outcomes.append(Outcome("committed", version))
+        encoded = tuple([wire.encode_commit(commit, types) for commit in made])
+        recorded = tuple(
+            [
+                Recorded(mutation.id, mutation.user, mutation.body_hash, outcome)
+                for mutation, outcome in zip(mutations, outcomes, strict=True)
+                if mutation.id is not None
+            ]
+        )
+        return self._entry(at, tuple(made), encoded, recorded), outcomes
+
+    def _entry(
+        self, at: int, made: tuple[Commit, ...], encoded: tuple[EncodedCommit, ...], recorded: tuple[Recorded, ...]
+    ) -> Rehearsed:
+        position = self._log.position
+        entry = Entry(position.seq + 1, position.version, at, encoded, recorded)
+        return Rehearsed(entry, tuple(encode(entry)), made)
+
+    def _replicate(self, rehearsed: Rehearsed) -> Verdict:
+        """An entry with nothing in it (mutations without id and effect) goes nowhere."""
+        if not rehearsed.entry.commits and not rehearsed.entry.outcomes:
+            return "committed"
+        try:
+            return self._replicator.replicate(self._log, rehearsed.records, rehearsed.entry)
+        except apsw.FullError:
+            self._ids.forget()
+            raise Unavailable("the disk is full; nothing was written", 5.0) from None
+
+    def _bring(self, rehearsed: Rehearsed) -> None:
+        """Apply; a database that does not match its log is made anew from it."""
+        try:
+            self._apply.apply(rehearsed.entry, rehearsed.commits, self._log.position)
+        except Mismatch as mismatch:
+            if self._rehearsal is not None:
+                self._rehearsal.close()
+            self._apply = rebuild(self._databases, self._log, str(mismatch))
+            if self._rules is not None:
+                self.follow(self._rules)
+
+    def _try_steps(self, change: SchemaChange) -> None:
+        """Run the steps in a transaction that is rolled back; raises Refused where existing rows do not fit."""
+        connection = self._databases.data("rehearse")
+        try:
+            connection.execute("PRAGMA foreign_keys=OFF").fetchall()
+            connection.execute("BEGIN IMMEDIATE")
+            run_steps(connection, change.steps)
+            _check_tightened(connection, change)
+            connection.execute("ROLLBACK")
+        except apsw.SQLError as problem:
+            raise Refused("invalid", f"the contract's tables cannot be made: {problem}") from problem
+        finally:
+            connection.close()
+
+    def _touched_since(self, table: str, key: Key, version: int) -> bool:
+        connection = self._databases.log_reader()
+        try:
+            while found := commits(connection, version, SCAN, SCAN_BYTES):
+                for commit in found:
+                    if any(c.table == table and c.key == key for c in wire.decode_commit(commit.json).changes):
+                        return True
+                version = found[-1].version
+            return False
+        finally:
+            connection.close()
+
+
+def _commit(version: int, at: int, mutation: Mutation, found: Judged) -> Commit:
+    body = mutation.body
+    kind: CommitKind = "edit" if isinstance(body, Edit) else "sql" if isinstance(body, Sql) else "call"
+    return Commit(version, at, mutation.user, kind, found.changes, mutation.id, mutation.tag, found.skipped)
+
+
+def _check_tightened(connection: apsw.Connection, change: SchemaChange) -> None:
+    faults: list[Fault] = []
+    for name in change.tightened:
+        table = change.rules.tables[name]
+        columns = ", ".join('"' + column.replace('"', '""') + '"' for column in table.types)
+        for row in connection.execute(f'SELECT {columns} FROM main."{name}"'):
+            cells = dict(zip(table.types, row, strict=True))
+            key = [cells[column] for column in table.key]
+            faults += [
+                Fault(fault.message, name, wire.encode_key(tuple(key)), fault.pointer)
+                for fault in table.check(cells, None)
+            ]
+            if len(faults) >= 20:
+                break
+    broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+    faults += [Fault(f"{table}: a reference to {parent} has no target", table) for table, _, parent, _ in broken[:20]]
+    if faults:
+        raise Refused("invalid", f"existing rows do not fit the new contract: {faults[0].message}", tuple(faults))
+
+
+def _now() -> int:
+    """Milliseconds since 1970: the leader's clock, written into the entry; apply never asks for the time."""
+    return time.time_ns() // 1_000_000

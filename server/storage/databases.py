@@ -1,0 +1,100 @@
+"""The SQLite files of one project, and the connections that are open on them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from .files import Files, Role
+
+
+class Databases:
+    """`data.db` and `log.db` in a project's folder. Connections it gives out for writing belong to the worker."""
+
+    def __init__(self, files: Files, folder: Path, project: str) -> None:
+        self._files = files
+        self.project = project
+        self.data_path = folder / "data.db"
+        self.log_path = folder / "log.db"
+        self._open: list[apsw.Connection] = []
+        self._writer: apsw.Connection | None = None
+        self._wal_pages = 0
+
+    def data(self, role: Role) -> apsw.Connection:
+        """A new connection to data.db; who asks for `rehearse` or `read` closes it."""
+        return self._files.data(self.data_path, role)
+
+    def writer(self) -> apsw.Connection:
+        """The one connection that applies; stays open until `close`."""
+        connection = self._files.data(self.data_path, "apply")
+        connection.set_wal_hook(self._grown)
+        self._writer = connection
+        return connection
+
+    def log(self) -> apsw.Connection:
+        connection = self._files.log(self.log_path)
+        self._open.append(connection)
+        return connection
+
+    def log_reader(self) -> apsw.Connection:
+        """A new read-only connection to log.db; who asks closes it."""
+        return self._files.log(self.log_path, read_only=True)
+
+    def wal_pages(self) -> int:
+        return self._wal_pages
+
+    def contract(self) -> dict[str, Any]:
+        """The contract document that the database itself holds."""
+        connection = self.data("read")
+        try:
+            (text,) = connection.execute('SELECT contract FROM "_sharelite" WHERE id=2').fetchone()
+        finally:
+            connection.close()
+        document: dict[str, Any] = json.loads(text)
+        return document
+
+    def size(self) -> int:
+        """Bytes of data.db and its write-ahead log."""
+        beside = self.data_path.with_name(self.data_path.name + "-wal")
+        return sum(path.stat().st_size for path in (self.data_path, beside) if path.exists())
+
+    def version_and_size(self) -> tuple[int, int]:
+        """The version that the log has reached (0: none yet), and the size."""
+        connection = self.log_reader()
+        try:
+            if connection.execute("SELECT 1 FROM sqlite_schema WHERE name='entries'").fetchone() is None:
+                return 0, self.size()
+            (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM entries").fetchone()
+        finally:
+            connection.close()
+        return version, self.size()
+
+    def checkpoint(self) -> None:
+        if self._writer is not None:
+            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._wal_pages = 0
+
+    def set_aside(self, seq: int) -> Path:
+        """Put data.db away under another name, where it can be looked at; the next writer makes a new one."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        aside = self.data_path.with_name(f"data.db.damaged-{seq}")
+        for ending in ("", "-wal", "-shm"):
+            old = self.data_path.with_name(self.data_path.name + ending)
+            if old.exists():
+                old.replace(aside.with_name(aside.name + ending))
+        self._files.sync_folder(self.data_path.parent)
+        return aside
+
+    def close(self) -> None:
+        for connection in [*self._open, *([self._writer] if self._writer else [])]:
+            connection.close()
+        self._open, self._writer = [], None
+
+    def _grown(self, connection: apsw.Connection, database: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK

@@ -1,0 +1,191 @@
+"""Apply: writing ordered changes into the database; the same code on every node, leader and recovery included.
+
+No triggers, no foreign-key actions, no CHECKs, no clock, no randomness. Every column is bound, each change must hit
+exactly one row and find the old values it states. If not, this replica is wrong: Mismatch, and it is set aside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import apsw
+
+from ..model import Change, Commit, Key, Row, Value
+from . import digest
+from .entry import Entry
+from .log import Position
+from .shape import Shape, quoted, shapes
+
+TABLE = """CREATE TABLE "_sharelite"(id INTEGER PRIMARY KEY, project TEXT, epoch TEXT, seq BLOB, version BLOB, log_digest BLOB, row_digest BLOB, contract_hash TEXT, contract TEXT) STRICT"""
+FIRST = 'INSERT INTO "_sharelite" VALUES(1,?,?,?,?,?,?,NULL,NULL),(2,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL)'
+POSITION = 'SELECT seq, version, log_digest, row_digest FROM "_sharelite" WHERE id=1'
+MOVE = 'UPDATE "_sharelite" SET seq=?, version=?, log_digest=?, row_digest=? WHERE id=1'
+SET_CONTRACT = 'UPDATE "_sharelite" SET contract_hash=?, contract=? WHERE id=2'
+HAS_TABLE = "SELECT 1 FROM main.sqlite_schema WHERE name='_sharelite'"
+#: Steps that leave every existing cell as it is, so that the row digest goes on.
+HARMLESS = ("CREATE ", "DROP VIEW ", "DROP INDEX ", "DROP TRIGGER ")
+
+
+class Mismatch(Exception):
+    """A change did not find what it states: this replica differs from its log."""
+
+
+def create(connection: apsw.Connection, project: str, epoch: str) -> None:
+    """Make the position row of a new database; one that is there stays."""
+    if connection.execute(HAS_TABLE).fetchone() is None:
+        with connection:
+            connection.execute(TABLE)
+            connection.execute(FIRST, (project, epoch, _u64(0), _u64(0), digest.START, bytes(16)))
+
+
+class Apply:
+    """The writer of one `data.db`. One thread at a time."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._writer = ChangeWriter(connection)
+        seq, version, chained, rows = connection.execute(POSITION).fetchone()
+        self.position = Position(int.from_bytes(seq, "big"), int.from_bytes(version, "big"), chained)
+        self.row_digest = int.from_bytes(rows, "big")
+
+    def move(self, to: Position) -> None:
+        """Take note of records that change no rows (parts before the last)."""
+        with self._connection:
+            self._move(to, self.row_digest)
+        self.position = to
+
+    def apply(self, entry: Entry, commits: Iterable[Commit], to: Position) -> None:
+        """Write one entry in one transaction. `commits`: those of the entry, decoded. Raises Mismatch; then nothing
+        of it is in the database."""
+        if to.seq <= self.position.seq:
+            return
+        if entry.base_version != self.position.version:
+            raise Mismatch(
+                f"entry {to.seq} follows version {entry.base_version}, this database is at {self.position.version}"
+            )
+        try:
+            with self._connection:
+                total = self.row_digest
+                for commit in commits:
+                    total = self._commit(commit, total)
+                self._move(to, total % digest.MODULUS)
+        except (Mismatch, apsw.Error):
+            self._writer.forget()
+            raise
+        self.position, self.row_digest = to, total % digest.MODULUS
+
+    def _commit(self, commit: Commit, total: int) -> int:
+        if commit.kind == "schema":
+            self._connection.execute(SET_CONTRACT, (commit.contract_hash, json.dumps(commit.contract)))
+            if run_steps(self._connection, commit.steps):
+                self._writer.forget()
+                total = digest.whole(self._connection, self._writer.shapes().values())
+            self._writer.forget()
+        for change in commit.changes:
+            total += self._writer.write(change)
+        return total
+
+    def _move(self, to: Position, rows: int) -> None:
+        self._connection.execute(MOVE, (_u64(to.seq), _u64(to.version), to.digest, rows.to_bytes(16, "big")))
+
+
+def run_steps(connection: apsw.Connection, steps: Iterable[str]) -> bool:
+    """Run the literal statements of a schema commit; whether any of them may have changed existing cells."""
+    rewrites = False
+    for step in steps:
+        connection.execute(step).fetchall()
+        rewrites = rewrites or not (step.startswith(HARMLESS) or " ADD COLUMN " in step)
+    return rewrites
+
+
+class ChangeWriter:
+    """Writes single changes and says by how much the row digest moves."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._shapes: dict[str, Shape] = {}
+
+    def shapes(self) -> dict[str, Shape]:
+        if not self._shapes:
+            self._shapes = shapes(self._connection)
+        return self._shapes
+
+    def forget(self) -> None:
+        """The schema changed: look again."""
+        self._shapes = {}
+
+    def write(self, change: Change) -> int:
+        """Write one change; returns the digest of the cells that came less those that went. Raises Mismatch."""
+        shape = self.shapes().get(change.table)
+        if shape is None:
+            raise Mismatch(f"there is no table {change.table!r}")
+        if change.op == "u":
+            return self._update(shape, change.key, change.new or {}, change.old or {})
+        if change.op == "i":
+            return self._insert(shape, change.key, change.new or {})
+        return self._delete(shape, change.key, change.old or {})
+
+    def _insert(self, shape: Shape, key: Key, new: Row) -> int:
+        names = ", ".join(map(quoted, (*shape.key, *shape.columns)))
+        marks = ", ".join("?" * (len(shape.key) + len(shape.columns)))
+        sql = f"INSERT INTO main.{quoted(shape.table)}({names}) VALUES({marks}) RETURNING {names}"
+        values = (*key, *[new.get(column) for column in shape.columns])
+        try:
+            stored = self._connection.execute(sql, values).fetchall()
+        except apsw.ConstraintError as problem:
+            raise Mismatch(f"insert into {shape.table} {key!r}: {problem}") from problem
+        return self._whole(shape, stored[0])
+
+    def _delete(self, shape: Shape, key: Key, old: Row) -> int:
+        names = ", ".join(map(quoted, (*shape.key, *shape.columns)))
+        sql = f"DELETE FROM main.{quoted(shape.table)} WHERE {_where(shape)} RETURNING {names}"
+        stored = self._connection.execute(sql, key).fetchall()
+        if len(stored) != 1:
+            raise Mismatch(f"delete from {shape.table} {key!r} hit {len(stored)} rows")
+        for column, value in zip(shape.columns, stored[0][len(shape.key) :], strict=True):
+            if not same(value, old.get(column)):
+                raise Mismatch(f"delete from {shape.table} {key!r}: {column} is {value!r}, not {old.get(column)!r}")
+        return -self._whole(shape, stored[0])
+
+    def _update(self, shape: Shape, key: Key, new: Row, old: Row) -> int:
+        names = list(new)
+        sets = ", ".join(f"{quoted(name)}=?" for name in names)
+        olds = " AND ".join(_is(name, shape.types.get(name)) for name in names)
+        listed = ", ".join(map(quoted, names))
+        sql = f"UPDATE main.{quoted(shape.table)} SET {sets} WHERE {_where(shape)} AND {olds} RETURNING {listed}"
+        stated: list[Value] = []
+        for name in names:
+            stated += [old[name]] * (2 if shape.types.get(name) == "ANY" else 1)
+        try:
+            stored = self._connection.execute(sql, (*new.values(), *key, *stated)).fetchall()
+        except (apsw.ConstraintError, apsw.SQLError) as problem:
+            raise Mismatch(f"update of {shape.table} {key!r}: {problem}") from problem
+        if len(stored) != 1:
+            raise Mismatch(f"update of {shape.table} {key!r} hit {len(stored)} rows with the old values {old!r}")
+        gained = digest.cells(shape.table, key, dict(zip(names, stored[0], strict=True)))
+        return gained - digest.cells(shape.table, key, old)
+
+    def _whole(self, shape: Shape, stored: tuple[Value, ...]) -> int:
+        width = len(shape.key)
+        row = dict(zip(shape.columns, stored[width:], strict=True))
+        return digest.keys(shape, stored[:width]) + digest.cells(shape.table, stored[:width], row)
+
+
+def same(one: Value, other: Value) -> bool:
+    """Typed equality: 1 is not 1.0."""
+    return type(one) is type(other) and one == other
+
+
+def _where(shape: Shape) -> str:
+    return " AND ".join(f"{quoted(name)}=?" for name in shape.key)
+
+
+def _is(name: str, kind: str | None) -> str:
+    """The old cell is as stated: in an ANY column the type as well."""
+    test = f"{quoted(name)} IS ? COLLATE BINARY"
+    return f"{test} AND typeof({quoted(name)})=typeof(?)" if kind == "ANY" else test
+
+
+def _u64(number: int) -> bytes:
+    return number.to_bytes(8, "big")

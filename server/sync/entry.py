@@ -1,0 +1,143 @@
+"""Entries: what goes into a project's log, encoded once, the same bytes on every node (design: sections 4 and 5).
+
+An entry is msgpack `[format, kind, seq, base version, at, commits, outcomes]`; a commit in it is the very JSON text that
+subscribers get. One that is larger than a part travels as parts k of n and takes effect with the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgpack
+import msgspec
+from msgspec import Struct
+
+from ..model import Commit, EncodedCommit, MutationId, Outcome, Refusal
+
+FORMAT = 1
+#: Bytes of one part: below the 1 MiB that Raft carries, with room for what it adds.
+PART = 768 << 10
+
+EntryKind = Literal["commits", "part"]
+OUTCOME_KINDS: tuple[Literal["committed", "settled", "refused"], ...] = ("committed", "settled", "refused")
+
+_refusal = msgspec.json.Decoder(Refusal).decode
+
+
+class Recorded(Struct, frozen=True, gc=False):
+    """An outcome as the log keeps it: whose id, which body, what answer."""
+
+    id: MutationId
+    user: str
+    body_hash: bytes
+    outcome: Outcome
+
+
+class Entry(Struct, frozen=True):
+    """A batch of commits and outcomes. `base_version`: the version before its first commit."""
+
+    seq: int
+    base_version: int
+    at: int
+    commits: tuple[EncodedCommit, ...]
+    outcomes: tuple[Recorded, ...]
+
+    @property
+    def version(self) -> int:
+        return self.base_version + len(self.commits)
+
+
+class Record(Struct, frozen=True, gc=False):
+    """One row of the log: an entry or a part of one, as bytes. `version`: after it; None if it takes no effect yet."""
+
+    seq: int
+    kind: EntryKind
+    version: int | None
+    body: bytes
+
+
+def encode(entry: Entry) -> list[Record]:
+    """The records of an entry whose seq is that of its **first** record; they take consecutive seqs."""
+    body = _pack(entry)
+    if len(body) <= PART:
+        return [Record(entry.seq, "commits", entry.version, body)]
+    pieces = [body[i : i + PART] for i in range(0, len(body), PART)]
+    count = len(pieces)
+    return [
+        Record(
+            entry.seq + k,
+            "part",
+            entry.version if k == count - 1 else None,
+            msgpack.packb([FORMAT, "part", entry.seq + k, k + 1, count, piece]),
+        )
+        for k, piece in enumerate(pieces)
+    ]
+
+
+def _pack(entry: Entry) -> bytes:
+    outcomes = [
+        [
+            bytes.fromhex(kept.id.client),
+            kept.id.counter,
+            kept.user,
+            kept.body_hash,
+            OUTCOME_KINDS.index(kept.outcome.kind),
+            kept.outcome.version,
+            None if kept.outcome.refusal is None else msgspec.json.encode(kept.outcome.refusal),
+        ]
+        for kept in entry.outcomes
+    ]
+    commits = [commit.json for commit in entry.commits]
+    packed: bytes = msgpack.packb([FORMAT, "commits", entry.seq, entry.base_version, entry.at, commits, outcomes])
+    return packed
+
+
+def decode(body: bytes) -> Entry:
+    """An entry from its bytes; parts are joined first."""
+    form, kind, seq, base, at, commits, outcomes = msgpack.unpackb(body, max_bin_len=1 << 30, max_str_len=1 << 30)
+    if form != FORMAT or kind != "commits":
+        raise ValueError(f"entry of format {form!r}, kind {kind!r}: this release reads format {FORMAT}")
+    return Entry(
+        seq,
+        base,
+        at,
+        tuple([EncodedCommit(base + 1 + i, text) for i, text in enumerate(commits)]),
+        tuple([_recorded(*fields) for fields in outcomes]),
+    )
+
+
+def _recorded(
+    client: bytes, counter: int, user: str, body_hash: bytes, kind: int, version: int, refusal: bytes | None
+) -> Recorded:
+    outcome = Outcome(OUTCOME_KINDS[kind], version, None if refusal is None else _refusal(refusal))
+    return Recorded(MutationId(client.hex(), counter), user, body_hash, outcome)
+
+
+def join(parts: Sequence[bytes]) -> bytes:
+    """The body of an entry from the bodies of all its parts, in order; raises ValueError where one is missing."""
+    pieces: list[bytes] = []
+    for place, part in enumerate(parts):
+        form, kind, _, k, count, piece = _unpack_part(part)
+        if form != FORMAT or kind != "part" or k != place + 1 or count != len(parts):
+            raise ValueError(f"part {k} of {count} stands where part {place + 1} of {len(parts)} should")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def part_count(body: bytes) -> int:
+    """How many parts the entry has of which this is one."""
+    return int(_unpack_part(body)[4])
+
+
+def _unpack_part(body: bytes) -> list[Any]:
+    fields: list[Any] = msgpack.unpackb(body, max_bin_len=1 << 30)
+    return fields
+
+
+class Rehearsed(Struct, frozen=True):
+    """An entry before its encoding is sent: the records to replicate and the commits that apply will write."""
+
+    entry: Entry
+    records: tuple[Record, ...]
+    commits: tuple[Commit, ...]

@@ -1,0 +1,56 @@
+"""Mutation ids: one effect and one answer for each, however often it is sent (design: Mutation ids, SPEC M)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from ..errors import OutOfOrder, Refused
+from ..model import Mutation, Outcome
+from .log import Log
+
+MOST_CLIENTS = 10_000
+
+
+class Ids:
+    """Takes each client's counters in order. Worker thread only; `forget` what was taken but not logged."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._clients: OrderedDict[str, tuple[str, int]] = OrderedDict()
+
+    def take(self, mutation: Mutation) -> Outcome | None:
+        """None: it is the next one of its client and is taken. An outcome: it was answered before.
+
+        Raises OutOfOrder (nothing is recorded) and Refused `foreign_client`, `id_reused`, `expired_id`, which answer
+        this sending only: the id keeps the outcome it has.
+        """
+        name = mutation.id
+        if name is None:
+            return None
+        user, counter = self._client(name.client, mutation.user)
+        if user != mutation.user:
+            raise Refused("foreign_client", f"client {name.client} belongs to another user; make a new client id")
+        if name.counter == counter + 1:
+            self._clients[name.client] = (user, name.counter)
+            return None
+        if name.counter > counter:
+            raise OutOfOrder(counter + 1, name.counter)
+        kept = self._log.outcome(name)
+        if kept is None:
+            raise Refused("expired_id", f"counter {name.counter} is older than the outcomes that are kept")
+        if kept.body_hash != mutation.body_hash:
+            raise Refused("id_reused", f"counter {name.counter} was used for another mutation; use the next counter")
+        return kept.outcome
+
+    def forget(self) -> None:
+        """Nothing of the open batch was logged: start again from what the log says."""
+        self._clients.clear()
+
+    def _client(self, client: str, user: str) -> tuple[str, int]:
+        known = self._clients.get(client)
+        if known is None:
+            known = self._log.client(client) or (user, 0)
+            self._clients[client] = known
+            if len(self._clients) > MOST_CLIENTS:
+                self._clients.popitem(last=False)
+        return known

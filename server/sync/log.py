@@ -1,0 +1,172 @@
+"""The log of a project: entries in order, and the one answer that each mutation id got (SPEC L).
+
+Truth = base + log; everything else is made from it. On a node that is alone its commit is the durability point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import apsw
+import msgspec
+
+from ..errors import Damaged
+from ..model import EncodedCommit, MutationId, Outcome, Refusal
+from . import digest
+from .entry import OUTCOME_KINDS, Entry, Record, Recorded, decode, join, part_count
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS identity(id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, project TEXT NOT NULL, epoch TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS entries(seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, version INTEGER, digest BLOB NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS entries_version ON entries(version) WHERE version IS NOT NULL;
+CREATE TABLE IF NOT EXISTS outcomes(client TEXT NOT NULL, counter INTEGER NOT NULL, body_hash BLOB NOT NULL, kind INTEGER NOT NULL, version INTEGER NOT NULL, refusal BLOB, at INTEGER NOT NULL, PRIMARY KEY(client, counter)) WITHOUT ROWID, STRICT;
+CREATE INDEX IF NOT EXISTS outcomes_at ON outcomes(at);
+CREATE TABLE IF NOT EXISTS clients(client TEXT PRIMARY KEY, user TEXT NOT NULL, counter INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+"""
+LAST = "SELECT seq, digest FROM entries ORDER BY seq DESC LIMIT 1"
+LAST_VERSION = "SELECT version FROM entries WHERE version IS NOT NULL ORDER BY seq DESC LIMIT 1"
+ADD_ENTRY = "INSERT INTO entries(seq, kind, version, digest, body) VALUES(?,?,?,?,?)"
+ADD_OUTCOME = "INSERT INTO outcomes(client, counter, body_hash, kind, version, refusal, at) VALUES(?,?,?,?,?,?,?)"
+SET_CLIENT = (
+    "INSERT INTO clients(client, user, counter, at) VALUES(?,?,?,?) "
+    "ON CONFLICT(client) DO UPDATE SET counter=excluded.counter, at=excluded.at"
+)
+FIND_OUTCOME = "SELECT body_hash, kind, version, refusal FROM outcomes WHERE client=? AND counter=?"
+FIND_CLIENT = "SELECT user, counter FROM clients WHERE client=?"
+ENTRIES_AFTER = "SELECT seq, kind, version, digest, body FROM entries WHERE seq>? ORDER BY seq"
+VERSION_AT = "SELECT version FROM entries WHERE seq<=? AND version IS NOT NULL ORDER BY seq DESC LIMIT 1"
+DIGEST_AT = "SELECT digest FROM entries WHERE seq=?"
+VERSIONS_AFTER = "SELECT seq, kind, body FROM entries WHERE version>? ORDER BY version"
+PARTS = "SELECT body FROM entries WHERE seq>? AND seq<=? ORDER BY seq"
+#: Outcomes past 30 days go, but the last 1,000 of a client stay (design: Mutation ids).
+FORGET = "DELETE FROM outcomes WHERE at<?1 AND counter<=(SELECT counter FROM clients WHERE clients.client=outcomes.client)-1000"
+KEEP_MS = 30 * 24 * 3600 * 1000
+FORGET_EVERY = 4096
+
+_refusal = msgspec.json.Decoder(Refusal).decode
+
+
+class Position(NamedTuple):
+    """How far something has got: the last entry, the last version, the log digest after it."""
+
+    seq: int
+    version: int
+    digest: bytes
+
+
+class Kept(NamedTuple):
+    """What the log remembers of a mutation id."""
+
+    body_hash: bytes
+    outcome: Outcome
+
+
+class Log:
+    """The writer's side; one thread at a time."""
+
+    def __init__(self, connection: apsw.Connection, project: str, epoch: str, path: str) -> None:
+        self._connection = connection
+        self._path = path
+        connection.execute(SCHEMA)
+        connection.execute("INSERT OR IGNORE INTO identity VALUES(1,1,?,?)", (project, epoch))
+        form, self.project, self.epoch = connection.execute("SELECT format, project, epoch FROM identity").fetchone()
+        if form != 1 or self.project != project:
+            raise Damaged(
+                path, f"holds the log of project {self.project} in format {form}, not of {project} in format 1"
+            )
+        self.position = self._position()
+
+    def _position(self) -> Position:
+        last = self._connection.execute(LAST).fetchone()
+        if last is None:
+            return Position(0, 0, digest.START)
+        version = self._connection.execute(LAST_VERSION).fetchone()
+        return Position(last[0], version[0] if version else 0, last[1])
+
+    def append(self, records: Sequence[Record], entry: Entry) -> None:
+        """Write the records of one entry and its outcomes in one synced transaction; what is there already is skipped.
+
+        Raises apsw.Error; then nothing of it is in the log, except after an I/O error, when nobody can know.
+        """
+        new = [record for record in records if record.seq > self.position.seq]
+        if not new:
+            return
+        if new[0].seq != self.position.seq + 1:
+            raise Damaged(self._path, f"entry {new[0].seq} came, {self.position.seq + 1} is next")
+        rows, version, chained = [], self.position.version, self.position.digest
+        for record in new:
+            chained = digest.chain(chained, record.body)
+            version = record.version if record.version is not None else version
+            rows.append((record.seq, record.kind, record.version, chained, record.body))
+        with self._connection:
+            self._connection.executemany(ADD_ENTRY, rows)
+            self._keep(entry.outcomes, entry.at)
+            if new[-1].seq % FORGET_EVERY < len(new):
+                self._connection.execute(FORGET, (entry.at - KEEP_MS,))
+        self.position = Position(new[-1].seq, version, chained)
+
+    def _keep(self, outcomes: Sequence[Recorded], at: int) -> None:
+        if not outcomes:
+            return
+        rows, clients = [], {}
+        for kept in outcomes:
+            outcome = kept.outcome
+            refusal = None if outcome.refusal is None else msgspec.json.encode(outcome.refusal)
+            kind = OUTCOME_KINDS.index(outcome.kind)
+            rows.append((kept.id.client, kept.id.counter, kept.body_hash, kind, outcome.version, refusal, at))
+            clients[kept.id.client] = (kept.id.client, kept.user, kept.id.counter, at)
+        self._connection.executemany(ADD_OUTCOME, rows)
+        self._connection.executemany(SET_CLIENT, clients.values())
+
+    def outcome(self, name: MutationId) -> Kept | None:
+        row = self._connection.execute(FIND_OUTCOME, name).fetchone()
+        if row is None:
+            return None
+        return Kept(row[0], Outcome(OUTCOME_KINDS[row[1]], row[2], None if row[3] is None else _refusal(row[3])))
+
+    def client(self, client: str) -> tuple[str, int] | None:
+        """The user a client id is bound to and its last counter; None for one never seen."""
+        row: tuple[str, int] | None = self._connection.execute(FIND_CLIENT, (client,)).fetchone()
+        return row
+
+    def entries(self, after: int) -> Iterator[tuple[Position, Entry | None]]:
+        """The records after a seq: the position after it, and the entry that takes effect (None: not the last part)."""
+        before = self._connection.execute(VERSION_AT, (after,)).fetchone()
+        reached = before[0] if before else 0
+        for seq, kind, version, chained, body in self._connection.execute(ENTRIES_AFTER, (after,)):
+            if version is None:
+                yield Position(seq, reached, chained), None
+            else:
+                reached = version
+                yield Position(seq, version, chained), decode(_body(self._connection, seq, kind, body))
+
+    def digest_at(self, seq: int) -> bytes | None:
+        """The log digest after an entry; None where there is none."""
+        row: tuple[bytes] | None = self._connection.execute(DIGEST_AT, (seq,)).fetchone()
+        return None if row is None else row[0]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def commits(reader: apsw.Connection, after: int, limit: int, most_bytes: int) -> list[EncodedCommit]:
+    """Commits after a version, at least one if there is one, until `limit` of them or `most_bytes` are reached."""
+    found: list[EncodedCommit] = []
+    size = 0
+    for seq, kind, body in reader.execute(VERSIONS_AFTER, (after,)):
+        for commit in decode(_body(reader, seq, kind, body)).commits:
+            if commit.version <= after:
+                continue
+            if found and (len(found) >= limit or size + len(commit.json) > most_bytes):
+                return found
+            found.append(commit)
+            size += len(commit.json)
+    return found
+
+
+def _body(connection: apsw.Connection, seq: int, kind: str, body: bytes) -> bytes:
+    if kind != "part":
+        return body
+    count = part_count(body)
+    return join([part for (part,) in connection.execute(PARTS, (seq - count, seq))])

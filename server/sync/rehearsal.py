@@ -1,0 +1,229 @@
+"""Rehearsal: running mutations in a transaction that is always rolled back, to find out their changes (SPEC M).
+
+Each mutation runs in a savepoint; capture records what really happened; deferred foreign keys, the contract and the list
+lengths are checked on the resulting rows. A bad one is rolled back to its savepoint and refused, the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import apsw
+from msgspec import Struct
+
+from ..errors import Refused
+from ..model import Change, Edit, Fault, Key, Mutation, Refusal, Row, Sql
+from .apply import ChangeWriter
+from .capture import Capture
+from .checks import Checks
+from .operations import Operations
+from .rules import Rules
+from .shape import Shape, quoted, shapes
+from .statements import Function, Transaction, run_call, run_sql
+from .touched import Touched, restated
+
+
+class Judged(Struct, frozen=True):
+    """What the rehearsal found of one mutation: its changes (none: no effect), or why it is refused."""
+
+    changes: tuple[Change, ...] = ()
+    skipped: tuple[tuple[str, Key], ...] = ()
+    refusal: Refusal | None = None
+
+
+class Rehearsal:
+    """The rehearsal connection of one project. One thread at a time; nothing it does outlives `run`.
+
+    `touched_since(table, key, version)`: whether a logged commit after the version touched the row.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        rules: Rules,
+        functions: Mapping[str, Function],
+        touched_since: Callable[[str, Key, int], bool],
+    ) -> None:
+        self._connection = connection
+        self._rules = rules
+        self._functions = functions
+        self._shapes = shapes(connection)
+        self._capture = Capture(connection, max((len(shape.key) for shape in self._shapes.values()), default=1))
+        self._logged_since = touched_since
+        self._fresh: set[tuple[str, Key]] = set()
+        self._operations = Operations(connection, rules, self._touched_since)
+        self._checks = Checks(connection, rules, self._shapes)
+        self._affected = _affected(self._shapes, rules)
+        self._seq = 0
+        self._changes: list[Change] = []
+
+    def run(self, mutations: Sequence[Mutation]) -> list[Judged]:
+        """Judge a batch in order; each mutation sees the effects of those before it that were not refused.
+
+        A mutation that took the whole transaction back with it (OR ROLLBACK, a statement out of time) is refused and
+        the batch is judged again without it.
+        """
+        for mutation in mutations:
+            self._watch(mutation)
+        doomed: dict[int, Refusal] = {}
+        while True:
+            try:
+                return self._once(mutations, doomed)
+            except _TookAllBack as lost:
+                doomed[lost.place] = lost.refusal
+
+    def _once(self, mutations: Sequence[Mutation], doomed: Mapping[int, Refusal]) -> list[Judged]:
+        self._seq = 0
+        self._fresh.clear()
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.execute("PRAGMA defer_foreign_keys=ON").fetchall()
+            return [
+                Judged(refusal=doomed[place]) if place in doomed else self._judge(place, mutation)
+                for place, mutation in enumerate(mutations)
+            ]
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _watch(self, mutation: Mutation) -> None:
+        """Create capture where the mutation may write, before the transaction that takes everything back."""
+        if isinstance(mutation.body, Edit):
+            for operation in mutation.body.operations:
+                for table in self._affected.get(operation.table, ()):
+                    self._capture.watch(self._shapes[table])
+        else:
+            for shape in self._shapes.values():
+                self._capture.watch(shape)
+
+    def _judge(self, place: int, mutation: Mutation) -> Judged:
+        if mutation.faulty is not None:
+            return Judged(refusal=mutation.faulty)
+        self._connection.execute("SAVEPOINT mutation")
+        start, self._changes = self._seq, []
+        try:
+            skipped = self._execute(mutation)
+            self._checks.foreign_keys(self._changes)
+            changes = self._faithful(start)
+            self._checks.rows(changes)
+        except Refused as refused:
+            if not self._connection.in_transaction:
+                raise _TookAllBack(place, refused.refusal()) from None
+            self._connection.execute("ROLLBACK TO mutation")
+            self._connection.execute("RELEASE mutation")
+            self._seq = start
+            return Judged(refusal=_explained(refused.refusal(), mutation, self._rules))
+        self._connection.execute("RELEASE mutation")
+        self._fresh.update((change.table, change.key) for change in changes)
+        return Judged(tuple(changes), tuple(skipped))
+
+    def _execute(self, mutation: Mutation) -> list[tuple[str, Key]]:
+        body = mutation.body
+        if isinstance(body, Edit):
+            if len(body.operations) == 1:
+                skipped = self._operations.run(body, _later)
+                self._captured()
+                return skipped
+            return self._operations.run(body, self._captured)
+        if isinstance(body, Sql):
+            run_sql(self._connection, body, self._captured)
+        else:
+            transaction = Transaction(self._connection, self._operations, self._captured)
+            run_call(self._connection, body, self._functions, transaction)
+        return []
+
+    def _captured(self) -> None:
+        changes, self._seq = self._capture.since(self._seq)
+        self._changes += changes
+
+    def _faithful(self, start: int) -> list[Change]:
+        """The captured changes if they say exactly what is there now; else all touched rows re-stated.
+
+        SQLite reports some things out of order (a cascade that changes a key of its own table).
+        """
+        touched = Touched(self._changes)
+        if self._checks.agree(touched):
+            return self._changes
+        return self._restate([(table, key) for table, key, _ in touched], start)
+
+    def _restate(self, names: list[tuple[str, Key]], start: int) -> list[Change]:
+        after = {name: self._row(*name) for name in names}
+        self._connection.execute("ROLLBACK TO mutation")
+        before = {name: self._row(*name) for name in names}
+        changes = restated(before, after)
+        with _Plain(self._connection, self._capture):
+            writer = ChangeWriter(self._connection)
+            for change in changes:
+                writer.write(change)
+        self._seq = start
+        self._checks.agree(Touched(changes))
+        return changes
+
+    def _row(self, table: str, key: Key) -> Row | None:
+        shape = self._shapes[table]
+        names = (*shape.key, *shape.columns)
+        where = " AND ".join(f"{quoted(name)}=?" for name in shape.key)
+        row = self._connection.execute(
+            f"SELECT {', '.join(map(quoted, names))} FROM main.{quoted(table)} WHERE {where}", key
+        ).fetchone()
+        return None if row is None else dict(zip(shape.columns, row[len(shape.key) :], strict=True))
+
+    def _touched_since(self, table: str, key: Key, version: int) -> bool:
+        return (table, key) in self._fresh or self._logged_since(table, key, version)
+
+
+class _TookAllBack(Exception):
+    def __init__(self, place: int, refusal: Refusal) -> None:
+        self.place, self.refusal = place, refusal
+
+
+class _Plain:
+    """Capture, stored triggers and foreign keys off: exactly the given changes run."""
+
+    def __init__(self, connection: apsw.Connection, capture: Capture) -> None:
+        self._connection, self._capture = connection, capture
+
+    def __enter__(self) -> None:
+        self._set(0)
+
+    def __exit__(self, *_: object) -> None:
+        self._set(1)
+
+    def _set(self, on: int) -> None:
+        self._capture.switch(bool(on))
+        self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, on)
+        self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, on)
+
+
+def _later() -> None:
+    """One statement, so what it did is read once, after it."""
+
+
+def _affected(known: Mapping[str, Shape], rules: Rules) -> dict[str, tuple[str, ...]]:
+    """For each table: itself and every table that a write to it may reach through references."""
+    referring: dict[str, set[str]] = {name: set() for name in known}
+    for name, table in rules.tables.items():
+        for reference in table.references:
+            referring.setdefault(reference.table, set()).add(name)
+    return {name: tuple(_closure(name, referring)) for name in known}
+
+
+def _closure(start: str, edges: Mapping[str, Iterable[str]]) -> list[str]:
+    found, waiting = [start], [start]
+    while waiting:
+        for name in edges.get(waiting.pop(), ()):
+            if name not in found:
+                found.append(name)
+                waiting.append(name)
+    return found
+
+
+def _explained(refusal: Refusal, mutation: Mutation, rules: Rules) -> Refusal:
+    """A push made against another contract that does not fit this one is told so, with table and column."""
+    if refusal.code != "invalid" or mutation.contract in (None, rules.hash):
+        return refusal
+    where = Fault("the contract has changed", pointer=None)
+    return Refusal("contract_changed", f"the contract has changed: {refusal.message}", refusal.errors or (where,))
