@@ -66,11 +66,10 @@ def one_run(bench: Bench, subscribers: int) -> Delivered:
 
 
 async def load(server: RunningServer, project: str, subscribers: int) -> Delivered:
-    position = ground.position(server, project)
     delivered = Delivered(subscribers * RATE * SECONDS)
-    wires = [await connect(server.port, project, new_client(), *position) for _ in range(subscribers)]
+    wires = [await connect(server.port, project, new_client()) for _ in range(subscribers)]
     client = new_client()
-    writer = await connect(server.port, project, client, *position)
+    writer = await connect(server.port, project, client)
     writer.on_message = lambda message: None
     await steady(writer, client, range(1, RATE + 1))  # warms up; nobody counts yet
     for wire in wires:

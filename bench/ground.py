@@ -50,9 +50,3 @@ def set_cell(row: int, column: int, value: int) -> str:
     """One update of one property, as JSON text."""
     return json.dumps([["u", "item", [f"r{row % ROWS}"], {f"c{column}": value}]], separators=(",", ":"))
 
-
-def position(server: RunningServer, project: str) -> tuple[int, str | None]:
-    """The cursor and epoch of somebody who has just loaded the project."""
-    status, answer = server.ask("GET", f"/v1/projects/{project}")
-    assert status == 200, answer
-    return int(answer["version"]), answer.get("epoch")

@@ -25,10 +25,9 @@ def one_run(bench: Bench) -> float:
 
 async def cost(server: RunningServer, project: str) -> float:
     """KiB of the server's resident memory for each connection, after some that warm it up."""
-    position = ground.position(server, project)
-    wires = [await connect(server.port, project, new_client(), *position) for _ in range(100)]
+    wires = [await connect(server.port, project, new_client()) for _ in range(100)]
     before = ground.memory_kib(server.pid)
-    wires += [await connect(server.port, project, new_client(), *position) for _ in range(CONNECTIONS)]
+    wires += [await connect(server.port, project, new_client()) for _ in range(CONNECTIONS)]
     after = ground.memory_kib(server.pid)
     for wire in wires:
         wire.transport.close()

@@ -38,9 +38,9 @@ def upgrade(port: int, project: str) -> bytes:
     ).encode()
 
 
-def hello(client: str, cursor: int | None = None, epoch: str | None = None) -> bytes:
-    message = {"type": "hello", "protocol": 1, "client": client, "cursor": cursor, "epoch": epoch, "contract": None}
-    return text_frame(json.dumps(message).encode())
+def hello(client: str) -> bytes:
+    """A greeting without a cursor: whatever comes from now on."""
+    return text_frame(json.dumps({"type": "hello", "protocol": 1, "client": client, "cursor": None}).encode())
 
 
 def push(client: str, counter: int, changes: str) -> bytes:
@@ -116,10 +116,10 @@ class Wire(asyncio.Protocol):
         return await asyncio.wait_for(self._first, 30)
 
 
-async def connect(port: int, project: str, client: str, cursor: int | None = None, epoch: str | None = None) -> Wire:
-    """A connection that has been welcomed at `cursor`."""
+async def connect(port: int, project: str, client: str) -> Wire:
+    """A connection that has been welcomed."""
     _, wire = await asyncio.get_running_loop().create_connection(Wire, "127.0.0.1", port)
-    wire.transport.write(upgrade(port, project) + hello(client, cursor, epoch))
+    wire.transport.write(upgrade(port, project) + hello(client))
     welcome = await wire.greeted()
     assert welcome["type"] == "welcome", welcome
     return wire
@@ -128,12 +128,12 @@ async def connect(port: int, project: str, client: str, cursor: int | None = Non
 class Line:
     """The same on a blocking socket: the least between sending a push and knowing its answer."""
 
-    def __init__(self, port: int, project: str, client: str, cursor: int | None, epoch: str | None) -> None:
+    def __init__(self, port: int, project: str, client: str) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._frames = Frames()
         self._waiting: list[bytes] = []
-        self.send(upgrade(port, project) + hello(client, cursor, epoch))
+        self.send(upgrade(port, project) + hello(client))
         self.welcome = json.loads(self.receive())
         assert self.welcome["type"] == "welcome", self.welcome
 

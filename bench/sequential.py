@@ -30,7 +30,7 @@ def medians(runs: list[list[float]], share: float) -> tuple[float, ...]:
 def latencies(server: RunningServer, project: str) -> list[float]:
     """Seconds of each commit of one run."""
     client, measured = new_client(), []
-    line = Line(server.port, project, client, *ground.position(server, project))
+    line = Line(server.port, project, client)
     for counter in range(1, COMMITS + 1):
         frame = push(client, counter, ground.set_cell(counter, 3, counter))
         mine = f'"id":["{client}",{counter}]'.encode()

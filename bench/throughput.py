@@ -35,8 +35,7 @@ def runs(bench: Bench, columns: int) -> list[tuple[float, float]]:
 
 async def load(server: RunningServer, project: str, seconds: float) -> tuple[float, float]:
     """Commits per second, and the share of a core that this process took."""
-    position = ground.position(server, project)
-    writers = [Writer(await connect(server.port, project, client, *position), client) for client in clients()]
+    writers = await open_writers(server, project, SOCKETS)
     start, busy = time.perf_counter(), time.process_time()
     for writer in writers:
         writer.more(IN_FLIGHT)
@@ -48,8 +47,9 @@ async def load(server: RunningServer, project: str, seconds: float) -> tuple[flo
     return done / elapsed, busy / elapsed
 
 
-def clients() -> list[str]:
-    return [new_client() for _ in range(SOCKETS)]
+async def open_writers(server: RunningServer, project: str, count: int) -> list[Writer]:
+    clients = [new_client() for _ in range(count)]
+    return [Writer(await connect(server.port, project, client), client) for client in clients]
 
 
 class Writer:

@@ -1,0 +1,82 @@
+"""`make bench`: every figure, one table on the screen and in bench/README.md.
+
+    python -m bench [--runs N] [--seconds S] [--history N] [figure ...]
+
+Only a run of all figures with the usual thoroughness is written down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from . import browser, fanout, idle, opening, sequential, size, throughput
+from .figure import HEADINGS, Bench, Figure
+
+FIGURES = {
+    "sequential": sequential.measure,
+    "throughput": throughput.measure,
+    "fanout": fanout.measure,
+    "idle": idle.measure,
+    "opening": opening.measure,
+    "browser": browser.measure,
+    "size": size.measure,
+}
+PAGE = Path(__file__).parent / "README.md"
+MARKERS = ("<!-- table -->\n", "<!-- end of table -->")
+
+
+def main() -> int:
+    usual = Bench(Path())
+    options = argparse.ArgumentParser(prog="python -m bench", description="Measures the figures of Sharelite.")
+    options.add_argument("figures", nargs="*", metavar="figure", help=f"only these: {', '.join(FIGURES)}")
+    options.add_argument("--runs", type=int, default=usual.runs)
+    options.add_argument("--seconds", type=float, default=usual.seconds, help="length of a throughput run")
+    options.add_argument("--history", type=int, default=usual.history, help="commits of the project with a past")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sharelite-bench-") as folder:
+        bench = Bench(Path(folder), chosen.runs, chosen.seconds, chosen.history)
+        figures = [figure for name in chosen.figures or FIGURES for figure in measured(name, bench)]
+    show(figures)
+    if not chosen.figures and (bench.runs, bench.seconds, bench.history) == (usual.runs, usual.seconds, usual.history):
+        write(figures)
+    return 1 if any(figure.verdict == "no" for figure in figures) else 0
+
+
+def measured(name: str, bench: Bench) -> Sequence[Figure]:
+    print(f"measuring {name} ...", file=sys.stderr, flush=True)
+    return FIGURES[name](bench)
+
+
+def show(figures: Sequence[Figure]) -> None:
+    table = Table(*HEADINGS, title=machine())
+    for figure in figures:
+        table.add_row(*figure.cells())
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def write(figures: Sequence[Figure]) -> None:
+    """Replaces the table between the markers of bench/README.md."""
+    rows = [HEADINGS, ["---"] * len(HEADINGS), *(figure.cells() for figure in figures)]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    head, rest = PAGE.read_text().split(MARKERS[0])
+    tail = rest.split(MARKERS[1])[1]
+    table = f"Measured {datetime.date.today()} on {machine()}.\n\n" + "\n".join(lines) + "\n\n"
+    PAGE.write_text(head + MARKERS[0] + table + MARKERS[1] + tail)
+
+
+def machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""A Chromium, a server of one's own, and windows into it.
+
+Fixtures live as long as a module and no longer: Playwright runs an event loop on this thread, and tests elsewhere
+want to run theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from scripts.browser import FLAGS, find
+from tests.running import RunningServer
+
+#: Milliseconds that a window may take for anything, on a busy machine without a GPU.
+PATIENCE = 60_000
+Open = Callable[[str], Page]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests share one worker: two browsers on two cores only make each other slow."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    path = find()
+    assert path, "no browser: `make test` finds or installs one"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_window(chromium: Browser) -> Iterator[Open]:
+    """Opens addresses in windows of their own, as separate people; what a page throws fails the test."""
+    faults: list[str] = []
+    contexts = []
+
+    def open_one(address: str) -> Page:
+        context = chromium.new_context(viewport={"width": 1280, "height": 800})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: faults.append(f"{address}: {error}"))
+        page.goto(address)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[RunningServer]:
+    """The scene editor with its data, as `make demo` starts it."""
+    with RunningServer(tmp_path / "data", command="demo") as server:
+        yield server
