@@ -27,7 +27,7 @@ CHECKS: tuple[tuple[str, Path, list[str]], ...] = (
 )
 LONG: tuple[tuple[str, Path, list[str]], ...] = (
     ("vitest", CLIENT, ["npm", "run", "--silent", "test"]),
-    ("pytest", ROOT, [*PYTEST, "-m", "long"]),
+    ("pytest", ROOT, [*PYTEST, "-m", "long", "-o", "faulthandler_timeout=7200"]),
 )
 
 
