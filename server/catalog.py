@@ -86,6 +86,10 @@ CONTRACT: dict[str, Any] = {
 }
 
 
+PROJECTS = "SELECT * FROM project ORDER BY created, id"
+CONTRACTS = "SELECT name, version, hash, document, created, by FROM contract ORDER BY name, version"
+
+
 class ProjectRecord(Struct, frozen=True):
     """A project as the catalog knows it. `contract`: the named one it follows; None: its own."""
 
@@ -137,20 +141,15 @@ class Catalog:
     async def start(self) -> None:
         """Open the catalog and finish what a crash interrupted: half-made projects go, half-deleted ones too."""
         self._own = await self._on(self._open_own)
-        rows = await self._own.read(lambda c: c.execute("SELECT * FROM project ORDER BY created, id").fetchall())
+        rows: list[Any] = await self._own.read(lambda c: c.execute(PROJECTS).fetchall())
         columns = list(self._own.contract.tables["project"].types)
         for row in rows:
-            record = _project(dict(zip(columns, row, strict=True)))
-            self._projects[record.id] = record
-        for fields in await self._own.read(
-            lambda c: c.execute(
-                "SELECT name, version, hash, document, created, by FROM contract ORDER BY name, version"
-            ).fetchall()
-        ):
-            name, version, digest, document, created, by = fields
-            self._contracts.setdefault(name, []).append(
-                ContractRecord(name, version, digest, json.loads(document), created, by)
-            )
+            project = _project(dict(zip(columns, row, strict=True)))
+            self._projects[project.id] = project
+        stored: list[Any] = await self._own.read(lambda c: c.execute(CONTRACTS).fetchall())
+        for name, version, digest, document, created, by in stored:
+            record = ContractRecord(name, version, digest, json.loads(document), created, by)
+            self._contracts.setdefault(name, []).append(record)
         await self._finish()
 
     async def close(self) -> None:
@@ -163,7 +162,7 @@ class Catalog:
         if self._own is not None:
             await self._own.close()
 
-    def list(self) -> list[ProjectRecord]:
+    def list(self) -> Sequence[ProjectRecord]:
         return [record for record in self._projects.values() if record.state == "ready"]
 
     def record(self, project: str) -> ProjectRecord:
@@ -177,7 +176,7 @@ class Catalog:
         wanted = folded(name)
         return next((record for record in self.list() if folded(record.name) == wanted), None)
 
-    def opened(self) -> list[Project]:
+    def opened(self) -> Sequence[Project]:
         """The projects that are open now."""
         return [
             task.result()
@@ -248,7 +247,7 @@ class Catalog:
         await self._follow(opened, self.record(project))
         return opened
 
-    def contracts(self) -> list[ContractRecord]:
+    def contracts(self) -> Sequence[ContractRecord]:
         """The newest version of each."""
         return [versions[-1] for versions in self._contracts.values()]
 
@@ -282,7 +281,7 @@ class Catalog:
 
     async def migrate(
         self, name: str, by: str, projects: Sequence[str] | None, *, dry_run: bool, destructive: bool
-    ) -> list[Migrated]:
+    ) -> Sequence[Migrated]:
         """Bring projects (None: all that follow it) to the newest version of a contract; a dry run only reports."""
         contract = Contract.parse(self.contract(name).document, name)
         chosen = [self.record(project) for project in projects] if projects is not None else self.list()
@@ -312,7 +311,7 @@ class Catalog:
         return await asyncio.get_running_loop().run_in_executor(self._workers.reads, databases.version_and_size)
 
     async def _opening(self, record: ProjectRecord) -> Project:
-        project = await self._on(self._open_files, record)
+        project: Project = await self._on(self._open_files, record)
         await self._follow(project, record)
         return project
 
@@ -321,7 +320,7 @@ class Catalog:
             del self._open[project]
 
     async def _follow(self, project: Project, record: ProjectRecord) -> None:
-        """An additive upgrade needs nobody's leave; another one waits for `contract migrate`, and says so in the log."""
+        """An additive upgrade needs nobody's leave; another waits for `contract migrate`, and the log says so."""
         if record.contract is None:
             return
         newest = self.contract(record.contract)

@@ -36,7 +36,7 @@ class ListLimit(NamedTuple):
 
 
 class Change(Struct, frozen=True, gc=False):
-    """One row inserted (`i`: new), updated (`u`: new and old of just the properties that changed) or deleted (`d`: old).
+    """One row inserted (`i`: new), updated (`u`: new and old of the properties that changed) or deleted (`d`: old).
 
     In `i` and `d` NULL cells are left out, and so are the key columns: `key` has them.
     """

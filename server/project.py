@@ -58,7 +58,7 @@ class Project:
 
     def __init__(self, road: Road, databases: Databases, workers: Workers, contract: Contract) -> None:
         self.id = databases.project
-        self.epoch = road.epoch
+        self.epoch: str = road.epoch
         self.contract = contract
         self.feed = Feed(road.position.version)
         self._road = road
@@ -163,16 +163,14 @@ class Project:
         self._set_busy(True)
         loop = asyncio.get_running_loop()
         if not self._waiting:
-            turn = loop.run_in_executor(self._workers.turns, self._road.checkpoint)
-            turn.add_done_callback(lambda done: self._turned([], done))
+            tidied = loop.run_in_executor(self._workers.turns, self._checkpoint)
+            tidied.add_done_callback(lambda done: self._turned([], done))
             return
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         turn = loop.run_in_executor(self._workers.turns, self._road.travel, [mutation for mutation, _ in batch])
         turn.add_done_callback(lambda done: self._turned(batch, done))
 
-    def _turned(
-        self, batch: Sequence[tuple[Mutation, asyncio.Future[Outcome]]], done: asyncio.Future[Arrival | None]
-    ) -> None:
+    def _turned(self, batch: Sequence[tuple[Mutation, asyncio.Future[Outcome]]], done: asyncio.Future[Arrival]) -> None:
         self._set_busy(False)
         problem = done.exception()
         arrival = None if problem is not None else done.result()
@@ -204,6 +202,10 @@ class Project:
                 self._inflight.pop(mutation.id, None)
             if not future.done():
                 future.set_exception(problem)
+
+    def _checkpoint(self) -> Arrival:
+        self._road.checkpoint()
+        return Arrival((), ())
 
     def _set_busy(self, busy: bool) -> None:
         self._busy = busy

@@ -1,7 +1,7 @@
 """The road of one batch on a project's worker thread: rehearse, replicate, apply (design: section 4).
 
-`project.py` gathers batches and announces what arrived; here is everything in between, in order, without a loop or a lock:
-one thread at a time calls a road.
+`project.py` gathers batches and announces what arrived; here is all in between, in order, without a loop or a lock: one
+thread at a time calls a road.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class Road:
 
     @property
     def epoch(self) -> str:
-        return self._log.epoch
+        epoch: str = self._log.epoch
+        return epoch
 
     @property
     def row_digest(self) -> int:
@@ -258,7 +259,9 @@ def _check_tightened(connection: apsw.Connection, change: SchemaChange) -> None:
             if len(faults) >= 20:
                 break
     broken = connection.execute("PRAGMA foreign_key_check").fetchall()
-    faults += [Fault(f"{table}: a reference to {parent} has no target", table) for table, _, parent, _ in broken[:20]]
+    faults += [
+        Fault(f"{table}: a reference to {parent} has no target", str(table)) for table, _, parent, _ in broken[:20]
+    ]
     if faults:
         raise Refused("invalid", f"existing rows do not fit the new contract: {faults[0].message}", tuple(faults))
 

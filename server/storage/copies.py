@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import apsw
 
 SEQ = 'SELECT seq, version FROM "_sharelite" WHERE id=1'
@@ -10,10 +12,11 @@ WRITER = 3_054_001
 
 
 def normalised(reader: apsw.Connection) -> tuple[int, bytes]:
-    """The version and bytes of the database as this reader sees it now, its header as in an image (design: Publishing)."""
+    """The version and bytes of the database as this reader sees it now, the header as in an image (design 5)."""
     reader.execute("BEGIN")
     try:
-        seq, version = reader.execute(SEQ).fetchone()
+        position: Any = reader.execute(SEQ).fetchone()
+        seq, version = position
         content = bytearray(reader.serialize("main"))
     finally:
         reader.execute("ROLLBACK")

@@ -50,10 +50,10 @@ class Databases:
         """The contract document that the database itself holds."""
         connection = self.data("read")
         try:
-            (text,) = connection.execute('SELECT contract FROM "_sharelite" WHERE id=2').fetchone()
+            row: Any = connection.execute('SELECT contract FROM "_sharelite" WHERE id=2').fetchone()
         finally:
             connection.close()
-        document: dict[str, Any] = json.loads(text)
+        document: dict[str, Any] = json.loads(row[0])
         return document
 
     def size(self) -> int:
@@ -67,10 +67,10 @@ class Databases:
         try:
             if connection.execute("SELECT 1 FROM sqlite_schema WHERE name='entries'").fetchone() is None:
                 return 0, self.size()
-            (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM entries").fetchone()
+            row: Any = connection.execute("SELECT coalesce(max(version), 0) FROM entries").fetchone()
         finally:
             connection.close()
-        return version, self.size()
+        return row[0], self.size()
 
     def checkpoint(self) -> None:
         if self._writer is not None:

@@ -15,7 +15,8 @@ import apsw
 
 from ..errors import Damaged
 
-#: What a connection is for. `rehearse`: foreign keys and stored triggers on. `apply`: neither, no CHECKs. `read`: read only.
+#: What a connection is for. `rehearse`: foreign keys and stored triggers on; `apply`: neither, and no CHECKs;
+#: `read`: read only.
 Role = Literal["rehearse", "apply", "read"]
 
 PAGE_SIZE = 4096

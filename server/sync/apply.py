@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import apsw
 
@@ -17,7 +18,9 @@ from .entry import Entry
 from .log import Position
 from .shape import Shape, quoted, shapes
 
-TABLE = """CREATE TABLE "_sharelite"(id INTEGER PRIMARY KEY, project TEXT, epoch TEXT, seq BLOB, version BLOB, log_digest BLOB, row_digest BLOB, contract_hash TEXT, contract TEXT) STRICT"""
+TABLE = """CREATE TABLE "_sharelite"(
+  id INTEGER PRIMARY KEY, project TEXT, epoch TEXT, seq BLOB, version BLOB, log_digest BLOB, row_digest BLOB,
+  contract_hash TEXT, contract TEXT) STRICT"""
 FIRST = 'INSERT INTO "_sharelite" VALUES(1,?,?,?,?,?,?,NULL,NULL),(2,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL)'
 POSITION = 'SELECT seq, version, log_digest, row_digest FROM "_sharelite" WHERE id=1'
 MOVE = 'UPDATE "_sharelite" SET seq=?, version=?, log_digest=?, row_digest=? WHERE id=1'
@@ -45,7 +48,8 @@ class Apply:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._writer = ChangeWriter(connection)
-        seq, version, chained, rows = connection.execute(POSITION).fetchone()
+        row: Any = connection.execute(POSITION).fetchone()
+        seq, version, chained, rows = row
         self.position = Position(int.from_bytes(seq, "big"), int.from_bytes(version, "big"), chained)
         self.row_digest = int.from_bytes(rows, "big")
 

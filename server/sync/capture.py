@@ -1,4 +1,4 @@
-"""What SQL really did, seen by TEMP triggers: one generator, the same text as in the browser (research: client, section 4).
+"""What SQL really did, seen by TEMP triggers: the same text as in the browser.
 
 The triggers write typed values into a TEMP table, one row per changed property. TEMP, so a project file never holds
 anything of ours; and all of it vanishes with the rehearsal's ROLLBACK.
@@ -14,6 +14,7 @@ import apsw
 from ..model import Change, Key, Row
 from .shape import Shape, literal, quoted
 
+TRIGGERS = "SELECT name FROM temp.sqlite_schema WHERE type='trigger' AND tbl_name=?"
 ON = "(SELECT v FROM temp._cap WHERE k=1)"
 
 
@@ -44,15 +45,14 @@ class Capture:
 
     def since(self, seq: int) -> tuple[list[Change], int]:
         """The changes captured after `seq`, in the order in which they happened, and the last seq."""
-        rows = self._connection.execute(self._select, (seq,)).fetchall()
+        rows: list[Any] = self._connection.execute(self._select, (seq,)).fetchall()
         return grouped(rows), rows[-1][0] if rows else seq
 
     def drop(self) -> None:
         """Take everything away again, before a schema step changes the tables."""
         for table in self._watched:
-            for (name,) in self._connection.execute(
-                "SELECT name FROM temp.sqlite_schema WHERE type='trigger' AND tbl_name=?", (table,)
-            ).fetchall():
+            named: list[Any] = self._connection.execute(TRIGGERS, (table,)).fetchall()
+            for (name,) in named:
                 self._connection.execute(f"DROP TRIGGER temp.{quoted(name)}")
         self._connection.execute("DROP TABLE temp._chg; DROP TABLE temp._cap")
 

@@ -1,8 +1,9 @@
-"""What must hold of the touched rows at the end of a mutation: references, the contract, list lengths, trees (SPEC M, C)."""
+"""What must hold of the touched rows at the end of a mutation: references, contract, lengths, trees (SPEC M, C)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import apsw
 
@@ -124,10 +125,14 @@ class Checks:
                 parent, limit = self._parents[name]
                 parents[name, self._parent_key(name, key, limit)] = parent, limit
         for name, table in tables.items():
-            (count,) = self._connection.execute(f"SELECT count(*) FROM main.{quoted(name)}").fetchone()
+            count = self._count(f"SELECT count(*) FROM main.{quoted(name)}")
             _within(count, *table.length, name, None)
         for (_, key), (parent, limit) in parents.items():
             self._list_length(parent, key, limit)
+
+    def _count(self, sql: str, values: Sequence[Value] = ()) -> int:
+        row: Any = self._connection.execute(sql, values).fetchone()
+        return int(row[0])
 
     def _parent_key(self, name: str, key: Key, limit: ListLimit) -> Key:
         own = dict(zip(self._shapes[name].key, key, strict=True))
@@ -139,9 +144,7 @@ class Checks:
         own = " AND ".join(f"{quoted(column)}=?" for column in shape.key)
         if self._connection.execute(f"SELECT 1 FROM main.{quoted(parent)} WHERE {own}", key).fetchone() is None:
             return
-        (count,) = self._connection.execute(
-            f"SELECT count(*) FROM main.{quoted(limit.table)} WHERE {where}", key
-        ).fetchone()
+        count = self._count(f"SELECT count(*) FROM main.{quoted(limit.table)} WHERE {where}", key)
         _within(count, limit.minimum, limit.maximum, limit.table, key)
 
     def _trees(self) -> None:

@@ -6,7 +6,7 @@ Truth = base + log; everything else is made from it. On a node that is alone its
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -17,12 +17,17 @@ from . import digest
 from .entry import OUTCOME_KINDS, Entry, Record, Recorded, decode, join, part_count
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS identity(id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, project TEXT NOT NULL, epoch TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS entries(seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, version INTEGER, digest BLOB NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS identity(
+  id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, project TEXT NOT NULL, epoch TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS entries(
+  seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, version INTEGER, digest BLOB NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS entries_version ON entries(version) WHERE version IS NOT NULL;
-CREATE TABLE IF NOT EXISTS outcomes(client TEXT NOT NULL, counter INTEGER NOT NULL, body_hash BLOB NOT NULL, kind INTEGER NOT NULL, version INTEGER NOT NULL, refusal BLOB, at INTEGER NOT NULL, PRIMARY KEY(client, counter)) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS outcomes(
+  client TEXT NOT NULL, counter INTEGER NOT NULL, body_hash BLOB NOT NULL, kind INTEGER NOT NULL,
+  version INTEGER NOT NULL, refusal BLOB, at INTEGER NOT NULL, PRIMARY KEY(client, counter)) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS outcomes_at ON outcomes(at);
-CREATE TABLE IF NOT EXISTS clients(client TEXT PRIMARY KEY, user TEXT NOT NULL, counter INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS clients(
+  client TEXT PRIMARY KEY, user TEXT NOT NULL, counter INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID, STRICT;
 """
 LAST = "SELECT seq, digest FROM entries ORDER BY seq DESC LIMIT 1"
 LAST_VERSION = "SELECT version FROM entries WHERE version IS NOT NULL ORDER BY seq DESC LIMIT 1"
@@ -70,7 +75,10 @@ class Log:
         self._path = path
         connection.execute(SCHEMA)
         connection.execute("INSERT OR IGNORE INTO identity VALUES(1,1,?,?)", (project, epoch))
-        form, self.project, self.epoch = connection.execute("SELECT format, project, epoch FROM identity").fetchone()
+        identity: Any = connection.execute("SELECT format, project, epoch FROM identity").fetchone()
+        form: int = identity[0]
+        self.project: str = identity[1]
+        self.epoch: str = identity[2]
         if form != 1 or self.project != project:
             raise Damaged(
                 path, f"holds the log of project {self.project} in format {form}, not of {project} in format 1"

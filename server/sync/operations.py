@@ -113,7 +113,8 @@ class Operations:
         """Every column is listed, so that all inserts of a table share one prepared statement."""
         columns = [*table.types]
         cells = dict(zip(table.key, key, strict=True)) | row
-        sql = f"INSERT INTO main.{quoted(table.name)}({', '.join(map(quoted, columns))}) VALUES({', '.join('?' * len(columns))})"
+        marks = ", ".join("?" * len(columns))
+        sql = f"INSERT INTO main.{quoted(table.name)}({', '.join(map(quoted, columns))}) VALUES({marks})"
         if operation.op == "s":
             on = ", ".join(map(quoted, table.key))
             sets = ", ".join(f"{quoted(column)}=excluded.{quoted(column)}" for column in row)

@@ -53,7 +53,7 @@ class TableRules(Protocol):
         """The columns that `check` looks at when these changed; None: all of them."""
 
     def check(self, row: Row, changed: Collection[str] | None) -> tuple[Fault, ...]:
-        """Every way in which the whole stored row (key columns too, NULLs may be left out) breaks the contract.
+        """Every way in which the whole stored row (key columns too, NULLs may be absent) breaks the contract.
 
         `changed`: the columns that the mutation touched (None: all); a body may use it to check less, never to find less.
         """

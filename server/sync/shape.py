@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
-TABLES = "SELECT name FROM main.sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name<>'_sharelite'"
+TABLES = (
+    "SELECT name FROM main.sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite\_%' ESCAPE '' "
+    "AND name<>'_sharelite'"
+)
 COLUMNS = "SELECT name, upper(type), pk FROM pragma_table_xinfo(?, 'main') WHERE hidden=0 ORDER BY cid"
 
 
@@ -31,10 +34,11 @@ def literal(text: str) -> str:
 
 def shapes(connection: apsw.Connection) -> dict[str, Shape]:
     """Every table of the project; generated columns are left out."""
-    return {name: _shape(connection, name) for (name,) in connection.execute(TABLES).fetchall()}
+    names: list[Any] = connection.execute(TABLES).fetchall()
+    return {name: _shape(connection, name) for (name,) in names}
 
 
 def _shape(connection: apsw.Connection, table: str) -> Shape:
-    rows = connection.execute(COLUMNS, (table,)).fetchall()
+    rows: list[Any] = connection.execute(COLUMNS, (table,)).fetchall()
     key = tuple(name for name, _, pk in sorted(rows, key=lambda row: row[2]) if pk)
     return Shape(table, key, tuple(name for name, _, pk in rows if not pk), {name: kind for name, kind, _ in rows})

@@ -81,7 +81,7 @@ class Transaction:
 
     def execute(self, sql: str, params: Sequence[Value] | Mapping[str, Value] = ()) -> list[tuple[Value, ...]]:
         """Run one statement; returns its rows. Raises Refused."""
-        rows = run_statement(self._connection, Statement(sql, params if isinstance(params, dict) else tuple(params)))  # type: ignore[arg-type]
+        rows = run_statement(self._connection, Statement(sql, params if isinstance(params, dict) else tuple(params)))
         self._captured()
         return rows
 

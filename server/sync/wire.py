@@ -1,4 +1,4 @@
-"""The wire form of mutations and commits: JSON with typed values (design: Wire, SPEC W).
+"""The wire form of mutations and commits: JSON with typed values (design 8, SPEC W).
 
 A value is JSON null, string or number; `{"$i": "..."}` an integer beyond 2^53, `{"$r": 3}` a REAL with an integral value
 in an ANY column, `{"$b": "<base64>"}` a blob. Row values travel, never SQL text.
@@ -61,8 +61,9 @@ encode_json = msgspec.json.Encoder().encode
 
 
 def decode_push(raw: bytes | str, user: str) -> Mutation:
-    """Read a push (design: Wire). Raises BadRequest where no mutation with an id can be made of it; any fault behind the id is a
-    judgement and travels along as `faulty`, so that it is recorded and answered like every other refusal.
+    """Read a push. Raises BadRequest where no mutation with an id can be made of it.
+
+    Any fault behind the id is a judgement and travels along as `faulty`: recorded and answered like every refusal.
     """
     try:
         push = _decode_push(raw)
