@@ -1,7 +1,7 @@
 """Entries: what goes into a project's log, encoded once, the same bytes on every node (design 4 and 5).
 
-An entry is msgpack `[format, kind, seq, base version, at, commits, outcomes]`; a commit in it is the very JSON text that
-subscribers get. One that is larger than a part travels as parts k of n and takes effect with the last.
+An entry is msgpack `[format, kind, seq, base version, at, commits, outcomes]`; a commit in it is the very JSON
+text that subscribers get. One that is larger than a part travels as parts k of n and takes effect with the last.
 """
 
 from __future__ import annotations

@@ -45,7 +45,10 @@ DIGEST_AT = "SELECT digest FROM entries WHERE seq=?"
 VERSIONS_AFTER = "SELECT seq, kind, body FROM entries WHERE version>? ORDER BY version"
 PARTS = "SELECT body FROM entries WHERE seq>? AND seq<=? ORDER BY seq"
 #: Outcomes past 30 days go, but the last 1,000 of a client stay (design: Mutation ids).
-FORGET = "DELETE FROM outcomes WHERE at<?1 AND counter<=(SELECT counter FROM clients WHERE clients.client=outcomes.client)-1000"
+FORGET = """
+DELETE FROM outcomes WHERE at<?1 AND counter<=
+  (SELECT counter FROM clients WHERE clients.client=outcomes.client)-1000
+"""
 KEEP_MS = 30 * 24 * 3600 * 1000
 FORGET_EVERY = 4096
 

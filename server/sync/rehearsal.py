@@ -1,6 +1,6 @@
 """Rehearsal: running mutations in a transaction that is always rolled back, to find their changes (SPEC M).
 
-Each mutation runs in a savepoint; capture records what really happened; deferred foreign keys, the contract and the list
+Each mutation runs in a savepoint; capture records what really happened; deferred foreign keys, the contract and list
 lengths are checked on the resulting rows. A bad one is rolled back to its savepoint and refused, the others go on.
 """
 

@@ -55,7 +55,7 @@ class TableRules(Protocol):
     def check(self, row: Row, changed: Collection[str] | None) -> tuple[Fault, ...]:
         """Every way in which the whole stored row (key columns too, NULLs may be absent) breaks the contract.
 
-        `changed`: the columns that the mutation touched (None: all); a body may use it to check less, never to find less.
+        `changed`: the columns that the mutation touched (None: all); a body may check less by it, never find less.
         """
 
 

@@ -6,10 +6,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-TABLES = (
-    "SELECT name FROM main.sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite\_%' ESCAPE '' "
-    "AND name<>'_sharelite'"
-)
+TABLES = "SELECT name FROM main.sqlite_schema WHERE type='table' AND name NOT GLOB 'sqlite_*' AND name<>'_sharelite'"
 COLUMNS = "SELECT name, upper(type), pk FROM pragma_table_xinfo(?, 'main') WHERE hidden=0 ORDER BY cid"
 
 

@@ -1,7 +1,7 @@
 """The wire form of mutations and commits: JSON with typed values (design 8, SPEC W).
 
-A value is JSON null, string or number; `{"$i": "..."}` an integer beyond 2^53, `{"$r": 3}` a REAL with an integral value
-in an ANY column, `{"$b": "<base64>"}` a blob. Row values travel, never SQL text.
+A value is JSON null, string or number; `{"$i": "..."}` an integer beyond 2^53, `{"$r": 3}` a REAL with an integral
+value in an ANY column, `{"$b": "<base64>"}` a blob. Row values travel, never SQL text.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def _decode_body(push: Push) -> Edit | Call:
     if len(changes) + len(expect) > MOST_OPERATIONS:
         raise Refused("too_large", f"{len(changes):,} changes in one mutation, the limit is {MOST_OPERATIONS:,}")
     operations = tuple([_operation(change, i) for i, change in enumerate(changes)])
-    return Edit(operations, tuple([_expectation(item, i) for i, item in enumerate(expect)]), push.missing)  # type: ignore[arg-type]
+    expectations = tuple([_expectation(item, i) for i, item in enumerate(expect)])
+    return Edit(operations, expectations, "skip" if push.missing == "skip" else "refuse")
 
 
 def _part(raw: Raw, name: str, absent: Any) -> Any:
@@ -151,7 +152,7 @@ def _expectation(item: Any, place: int) -> Expectation:
             return Expectation("since", table, decode_key(key, table), {}, version)
     raise Refused(
         "invalid",
-        f'expect/{place}: needs ["=", table, key, {{columns}}], ["absent", table, key] or ["since", table, key, version]',
+        f'expect/{place}: needs ["=", table, key, {{cells}}], ["absent", table, key] or ["since", table, key, version]',
         (Fault("is not an expectation", pointer=f"/expect/{place}"),),
     )
 
