@@ -10,7 +10,7 @@ import json
 import secrets
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 PONG = b"\x8a\x80\0\0\0\0"
 
@@ -91,8 +91,7 @@ class Wire(asyncio.Protocol):
         self.closed: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
 
     def data_received(self, data: bytes) -> None:
         for opcode, payload in self._frames.feed(data):
