@@ -21,6 +21,7 @@ from .rules import Rules
 from .shape import Shape, quoted, shapes
 from .statements import Function, Transaction, run_call, run_sql
 from .touched import Touched, restated
+from .wire import encode_key
 
 
 class Judged(Struct, frozen=True):
@@ -108,8 +109,10 @@ class Rehearsal:
             skipped = self._execute(mutation)
             self._checks.foreign_keys(self._changes)
             changes = self._faithful(start)
+            _storable(changes)
             self._checks.rows(changes)
-        except Refused as refused:
+        except (Refused, UnicodeDecodeError) as problem:
+            refused = problem if isinstance(problem, Refused) else Refused("invalid", f"text is not UTF-8: {problem}")
             if not self._connection.in_transaction:
                 raise _TookAllBack(place, refused.refusal()) from None
             self._connection.execute("ROLLBACK TO mutation")
@@ -196,6 +199,17 @@ class _Plain:
         self._capture.switch(bool(on))
         self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, on)
         self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, on)
+
+
+def _storable(changes: Sequence[Change]) -> None:
+    """SQL can make infinities; nothing that reads JSON or a form could hold them."""
+    for change in changes:
+        for column, value in (change.new or {}).items():
+            if type(value) is float and value - value != 0.0:
+                fault = Fault(
+                    "is not a finite number", change.table, encode_key(change.key), "/" + column.replace(".", "/")
+                )
+                raise Refused("invalid", f"{change.table}: {column}: is not a finite number", (fault,))
 
 
 def _later() -> None:
