@@ -193,4 +193,6 @@ def _from_base64(value: str) -> bytes:
         raise WrongValue("the text is not base64 (RFC 4648 section 4)") from None
 
 
-PLAIN: dict[str, Callable[[Any, frozenset[str]], Value]] = {"TEXT": text, "INTEGER": integer, "REAL": real, "ANY": anything}
+PLAIN: dict[str, Callable[[Any, frozenset[str]], Value]] = {
+    "TEXT": text, "INTEGER": integer, "REAL": real, "ANY": anything,
+}  # fmt: skip

@@ -65,7 +65,7 @@ def _tables(document: Document, graph: Graph, faults: Faults) -> tuple[dict[str,
     for schema, pointer in schemas(document.value, ""):
         unread = "x-sql" in schema and join(pointer, "x-sql") not in shaper.used
         if unread and not pointer.startswith("/$defs/"):
-            faults.add(join(pointer, "x-sql"), "x-sql has no effect here; put it on a table or a property with a column")
+            faults.add(join(pointer, "x-sql"), "x-sql has no effect here; put it on a table or on a column")
     return tables, relations.notices
 
 

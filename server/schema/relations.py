@@ -52,7 +52,7 @@ class Relations:
         if rows.parent or rows.singleton:
             length = (0, None)  # counted for each parent
         elif length[0] > 0:
-            self._faults.add(join(rows.place, "minItems"), "a new project starts with empty tables, so minItems could not hold")
+            self._faults.add(join(rows.place, "minItems"), "tables start empty, so minItems could not hold")
         return Table(
             rows.name, rows.singleton, rows.parent, rows.path, key, own, columns, rows.root, order,
             self._tree(rows, own, leaves), (), (), length, (), self._document, rows.root.place,

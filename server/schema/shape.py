@@ -179,7 +179,7 @@ class Shaper:
         if "type" not in schema and schema.keys() & {"enum", "const"}:
             self._faults.add(place, "say the `type` of these values: it decides how the column keeps them")
         if "boolean" in kinds and kinds & {"integer", "number"}:
-            self._faults.add(join(place, "type"), "a boolean and a number cannot share a column: both are numbers there")
+            self._faults.add(join(place, "type"), "a boolean and a number cannot share a column")
         nullable = "null" in kinds or ("type" not in schema and not schema.keys() & {"enum", "const"})
         form = column_type(kinds - {"null"}, schema)
         plain = kinds - {"null"} if kinds - {"null"} <= SCALARS else frozenset({"json"})

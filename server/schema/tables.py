@@ -8,7 +8,6 @@ from __future__ import annotations
 from ..model import Change, Value
 from .column import Column
 from .contract import Contract
-from .shape import Group
 from .table import Index, Link, Table
 
 
@@ -60,13 +59,17 @@ def column_text(table: Table, column: Column) -> str:
 
 
 def _foreign_key(link: Link) -> str:
+    return f"FOREIGN KEY({_listed(link.columns)}){reference_text(link)}"
+
+
+def reference_text(link: Link) -> str:
     actions = "".join(
         f" ON {event} {action}"
         for event, action in (("DELETE", link.on_delete), ("UPDATE", link.on_update))
         if action != "NO ACTION"
     )
     target = f"{quoted(link.table)}({_listed(link.target)})"
-    return f"FOREIGN KEY({_listed(link.columns)}) REFERENCES {target}{actions} DEFERRABLE INITIALLY DEFERRED"
+    return f" REFERENCES {target}{actions} DEFERRABLE INITIALLY DEFERRED"
 
 
 def create_index(table: Table, index: Index) -> str:
@@ -76,19 +79,20 @@ def create_index(table: Table, index: Index) -> str:
 
 def create_view(table: Table) -> str:
     """The rows with their defaults; what an absent object would default to stays NULL."""
-    sparse = {leaf.name: group for group in table.root.groups if group.sparse for leaf in group.leaves}
-    shown = [_shown(column, sparse.get(column.name)) for column in table.columns.values()]
+    shown = [f"{shown_value(table, column)} AS {quoted(column.name)}" for column in table.columns.values()]
     return f"CREATE VIEW {quoted(table.name + '_full')} AS SELECT {', '.join(shown)} FROM {quoted(table.name)}"
 
 
-def _shown(column: Column, group: Group | None) -> str:
+def shown_value(table: Table, column: Column) -> str:
+    """What a reader sees of a column, as an expression over its table."""
     name = quoted(column.name)
     if column.default is None:
         return name
     full = f"coalesce({name},{literal(column.default)})"
-    if group is not None:
-        full = f"CASE WHEN {_present([leaf.name for leaf in group.leaves])} THEN {full} END"
-    return f"{full} AS {name}"
+    inside = [group for group in table.root.groups if group.sparse and column.path[: len(group.path)] == group.path]
+    if inside:  # the innermost one: whoever is in it is in the others
+        full = f"CASE WHEN {_present([leaf.name for leaf in inside[-1].leaves])} THEN {full} END"
+    return full
 
 
 def _present(leaves: list[str]) -> str:
