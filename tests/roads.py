@@ -21,7 +21,7 @@ from sharelite.sync.statements import Function
 PROJECT = "a" * 32
 EPOCH = "e" * 32
 
-#: Tables of every kind: plain, referring (cascade, set null), tree, unique, nested list, singleton, REAL and ANY columns.
+#: Tables of every kind: referring (cascade), tree, unique, nested list, singleton; REAL and ANY columns.
 SCENE: dict[str, Any] = {
     "type": "object",
     "properties": {
