@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from sharelite.auth import Identity, Keyring, KeysInvalid, issue, load_keys, matches
+from sharelite.auth import Identity, matches
 from sharelite.errors import Unauthenticated
+from sharelite.tokens import Keyring, KeysInvalid, issue, load_keys
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 HS256 = {"kid": "main", "alg": "HS256", "secret": base64.urlsafe_b64encode(SECRET).decode()}

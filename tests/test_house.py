@@ -18,7 +18,7 @@ FLOORS = (
     ("__main__", "commands"),
     ("app",),
     ("routes", "sockets", "openapi"),
-    ("project", "road", "catalog", "auth"),
+    ("project", "road", "catalog", "auth", "tokens"),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
     ("model", "errors", "names", "config", "logs", "metrics"),
 )
