@@ -198,8 +198,11 @@ class Session:
         else:
             self.role, self._expires = role, expires
 
-    def answer(self, id: MutationId, seen: int, outcome: Outcome | ShareliteError) -> None:
-        """The outcome of an admitted push. A commit that the feed brings after the push is itself the answer."""
+    def answer(self, id: MutationId, seen: int, outcome: Outcome | ShareliteError) -> bool:
+        """The outcome of an admitted push; whether there is something to `take`.
+
+        A commit that the feed brings after the push is itself the answer.
+        """
         self.in_flight -= 1
         if isinstance(outcome, NotJudged):
             refusal = Refusal(outcome.code, str(outcome))
@@ -210,8 +213,11 @@ class Session:
             self._answers.append((outcome.version, messages.refused(id, outcome.version, outcome.refusal)))
         elif outcome.kind == "settled" or outcome.version <= max(seen, self._start) or self.state == "adrift":
             self._answers.append((outcome.version, messages.settled(id, outcome.version)))
-        elif outcome.version > self.cursor:
-            self._coming.append((outcome.version, id))
+        else:
+            if outcome.version > self.cursor:
+                self._coming.append((outcome.version, id))
+            return False
+        return True
 
     def relay(self, text: str) -> None:
         """Somebody else's signal. If the client does not read, the oldest ones are forgotten."""
