@@ -1,5 +1,5 @@
 /** The words of the core: tables, changes, commits and what a step touched. */
-import type { Key, MutationId } from '../api.js';
+import type { Key, MutationId, Value } from '../api.js';
 import type { Cell } from '../engine/types.js';
 
 export type { Cell } from '../engine/types.js';
@@ -55,10 +55,19 @@ export interface Commit {
 /** Rows that a step may have changed: by table, by `keyText(key)`, the columns; or `row` where it came or went. */
 export type Touched = Map<string, Map<string, Set<string> | 'row'>>;
 
+/** An operation that no longer fitted and was taken out of its draft. */
+export interface Dropped {
+  draft: DraftId;
+  operation: Operation;
+  error: Error;
+}
+
 /** What one edit did: netted to one change per row, empty if nothing differs. */
 export interface Edited {
   changes: Change[];
   touched: Touched;
+  /** From drafts that lie above the edit and were re-applied. */
+  dropped: Dropped[];
 }
 
 /** What a rebase did. */
@@ -68,13 +77,12 @@ export interface Rebased {
   schema: boolean;
   /** Pending mutations that do not apply here at present; they stay until the server answers. */
   failing: MutationId[];
-  /** Operations that no longer fit and were taken out of their draft. */
-  dropped: { draft: DraftId; operation: Operation; error: Error }[];
+  dropped: Dropped[];
 }
 
 export type DraftId = number;
 
-export interface PendingMeta {
+export interface PendOptions {
   /** What to do with an update of a row that is gone; `refuse` unless told. */
   missing?: 'refuse' | 'skip';
 }
@@ -89,36 +97,8 @@ export interface Writer {
   /** Several that may collide with each other on the way (unique swaps) but not at the end. */
   applyAll(operations: readonly Operation[]): void;
   /** Any one statement; returns its rows. */
-  sql(sql: string, params?: readonly Cell[]): import('../api.js').Value[][];
+  sql(sql: string, params?: readonly Cell[]): Value[][];
 }
 
-/**
- * Confirmed rows below, pending mutations above them, drafts on top: one database in an always-open transaction.
- * Synchronous; no I/O, no clock, no randomness.
- */
-export interface CoreApi {
-  readonly version: number;
-  readonly epoch: string;
-  readonly tables: ReadonlyMap<string, TableInfo>;
-  readonly pending: readonly MutationId[];
-  /** Runs `fn` above pending and below the drafts; if it throws, nothing of it stays. Follow with `pend` if it changed anything. */
-  edit(fn: (writer: Writer) => void, check?: Check): Edited;
-  /** Remembers the last edit (or saved draft) for re-application until it is answered. */
-  pend(id: MutationId, operations: readonly Operation[], meta?: PendingMeta): void;
-  /** Commits contiguous after `version` (earlier ones are skipped), and ids that were settled or refused. Throws `Diverged`. */
-  receive(commits: readonly Commit[], answered?: readonly MutationId[]): Rebased;
-  openDraft(): DraftId;
-  /** Edits in a draft; drafts opened later lie above it. */
-  editDraft(draft: DraftId, fn: (writer: Writer) => void): Edited;
-  /** What the draft would send now: one change per row, only properties that differ from what lies below. */
-  draftChanges(draft: DraftId): Change[];
-  /** Takes the draft away; everything is exactly as if it had never been. */
-  cancelDraft(draft: DraftId): Rebased;
-  /** Makes the draft part of the state above pending and returns what to push; `pend` must follow if it is not empty. */
-  saveDraft(draft: DraftId, check?: Check): Edited;
-  /** Takes over pending mutations and drafts of a core whose database was replaced (reset, resync). */
-  adopt(previous: CoreApi): Rebased;
-  /** The confirmed rows as a database file. */
-  exportConfirmed(): Uint8Array;
-  close(): void;
-}
+/** What the core offers to the store. */
+export type CoreApi = import('./core.js').Core;

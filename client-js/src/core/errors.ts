@@ -1,0 +1,32 @@
+/** What can go wrong in the core. */
+import type { Key } from '../api.js';
+
+/** The confirmed rows are not those of the server: load the file again. Never the user's fault. */
+export class Diverged extends Error {
+  override readonly name = 'Diverged';
+
+  constructor(
+    readonly version: number,
+    why: string,
+    options?: ErrorOptions,
+  ) {
+    super(`version ${version} of the server does not fit the rows here: ${why}`, options);
+  }
+}
+
+export type CannotApplyCode = 'invalid' | 'exists' | 'not_found' | 'unique' | 'reference' | 'failed';
+
+/** An operation that cannot be done here and now; the code is the one the server would answer. */
+export class CannotApply extends Error {
+  override readonly name = 'CannotApply';
+
+  constructor(
+    readonly code: CannotApplyCode,
+    message: string,
+    readonly table?: string,
+    readonly key?: Key,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
