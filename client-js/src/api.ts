@@ -136,6 +136,8 @@ export interface OpenOptions {
   url?: string;
   /** Project id, or `name:My project` for the one with that name (made from `contract` if absent and allowed). */
   project: string;
+  /** What the project is made from if there is none of that name: the name of a contract of the server, or a document. */
+  contract?: string | Record<string, unknown>;
   token?: string | (() => string | Promise<string>);
   engine?: 'sqlite-wasm' | 'sqljs';
   /** Where the engine's .wasm lies, where a bundler does not know. */

@@ -1,0 +1,91 @@
+/** The requests of the client: find or make the project, load its file, hand in what is too large for a websocket. */
+import type { OpenOptions } from '../api.js';
+import { StoreError } from '../errors.js';
+import { readRefusal } from './messages.js';
+import type { Fetch } from './platform.js';
+
+export type Token = () => Promise<string | undefined>;
+
+export interface ProjectFile {
+  version: number;
+  bytes: Uint8Array;
+}
+
+type Json = Record<string, unknown>;
+
+export class Http {
+  constructor(
+    private readonly base: string,
+    private readonly fetch: Fetch,
+    private readonly token: Token,
+  ) {}
+
+  /** The id of the project that the options name. */
+  async project({ project, contract }: Pick<OpenOptions, 'project' | 'contract'>): Promise<string> {
+    if (!project.startsWith('name:')) return project;
+    const name = project.slice('name:'.length);
+    const found = await this.byName(name);
+    if (found !== undefined) return found;
+    if (contract === undefined) throw new StoreError('not_found', `there is no project ${name}, and no contract was given to make it from`);
+    return this.create(name, contract);
+  }
+
+  /** The whole database, and the version it is at. */
+  async file(project: string): Promise<ProjectFile> {
+    const response = await this.request('GET', `/projects/${encodeURIComponent(project)}/db`);
+    const version = Number(response.headers.get('Sharelite-Version') ?? NaN);
+    if (!Number.isSafeInteger(version)) throw new StoreError('bad_answer', 'the server did not say which version the database has');
+    return { version, bytes: new Uint8Array(await response.arrayBuffer()) };
+  }
+
+  /** A push of its own request; resolves to the version, or throws StoreError with the refusal. */
+  async mutate(project: string, push: string): Promise<number> {
+    const { type: _, ...body } = JSON.parse(push) as Json;
+    const response = await this.request('POST', `/projects/${encodeURIComponent(project)}/mutations`, body);
+    return Number(((await response.json()) as Json).version);
+  }
+
+  private async byName(name: string): Promise<string | undefined> {
+    const { projects } = (await (await this.request('GET', '/projects')).json()) as { projects: { id: string; name: string }[] };
+    return projects.find((project) => project.name === name)?.id;
+  }
+
+  private async create(name: string, contract: NonNullable<OpenOptions['contract']>): Promise<string> {
+    try {
+      const response = await this.request('POST', '/projects', { name, contract });
+      return ((await response.json()) as { id: string }).id;
+    } catch (error) {
+      // Somebody else may have been quicker.
+      const made = error instanceof StoreError && error.code === 'already_exists' ? await this.byName(name) : undefined;
+      if (made === undefined) throw error;
+      return made;
+    }
+  }
+
+  private async request(method: string, path: string, body?: Json): Promise<Response> {
+    const token = await this.token();
+    const headers: Record<string, string> = {
+      ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+    };
+    const url = `${this.base}/v1${path}`;
+    let response: Response;
+    try {
+      response = await this.fetch(url, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+    } catch (error) {
+      throw new StoreError('unreachable', `${method} ${url}: ${(error as Error).message}`);
+    }
+    if (!response.ok) throw await refusal(response, `${method} ${url}`);
+    return response;
+  }
+}
+
+async function refusal(response: Response, what: string): Promise<StoreError> {
+  try {
+    const { error } = (await response.json()) as { error: Json };
+    const { code, message, errors } = readRefusal(error);
+    return new StoreError(code, message, errors);
+  } catch {
+    return new StoreError('unreachable', `${what}: the server answered ${response.status}`);
+  }
+}

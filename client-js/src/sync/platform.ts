@@ -1,0 +1,47 @@
+/** What the client asks of the world around it; tests and Node bring their own. */
+
+/** The part of a WebSocket that is used. */
+export interface Socket {
+  send(text: string): void;
+  close(code?: number, reason?: string): void;
+  onopen: (() => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onerror: ((event: unknown) => void) | null;
+}
+
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
+
+export interface Timers {
+  now(): number;
+  after(ms: number, fn: () => void): () => void;
+  random(): number;
+}
+
+export interface Platform {
+  fetch: Fetch;
+  socket(url: string): Socket;
+  timers: Timers;
+  /** So many hexadecimal digits, unguessable. */
+  randomHex(digits: number): string;
+}
+
+export function platform(given: Partial<Platform> = {}): Platform {
+  return {
+    fetch: (url, init) => fetch(url, init),
+    socket: (url) => new WebSocket(url) as unknown as Socket,
+    timers: { now: () => Date.now(), random: Math.random, after },
+    randomHex,
+    ...given,
+  };
+}
+
+function after(ms: number, fn: () => void): () => void {
+  const timer = setTimeout(fn, ms);
+  return () => clearTimeout(timer);
+}
+
+function randomHex(digits: number): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(Math.ceil(digits / 2)));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('').slice(0, digits);
+}
