@@ -22,6 +22,8 @@ export class Core {
   private layers: Pending[] = [];
   private drafts: Draft[] = [];
   private nextDraft = 1;
+  /** How many drafts lie on the rows at this moment; the others are about to be put back. */
+  private standing = 0;
   private readonly writer: Writer = {
     apply: (operation) => this.operations.apply(operation),
     applyAll: (operations) => this.applyAll(operations),
@@ -81,6 +83,7 @@ export class Core {
     const draft = new Draft(this.nextDraft++);
     this.drafts.push(draft);
     this.db.run(draft.begin);
+    this.standing = this.drafts.length;
     return draft.id;
   }
 
@@ -116,16 +119,17 @@ export class Core {
   saveDraft(id: DraftId, check?: Check): Edited {
     const index = this.indexOf(id);
     const draft = this.drafts[index]!;
-    const cancelled = this.cancelDraft(id);
+    const rebased = this.unwind(0);
+    this.drafts.splice(index, 1);
     try {
-      const edited = this.edit((writer) => writer.applyAll(draft.net.changes()), check);
-      merge(edited.touched, cancelled.touched);
-      return { ...edited, dropped: [...cancelled.dropped, ...edited.dropped] };
+      const edited = this.attempt((writer) => writer.applyAll(draft.net.changes()), check);
+      merge(rebased.touched, edited.touched);
+      return { changes: edited.changes, touched: rebased.touched, dropped: rebased.dropped };
     } catch (error) {
-      const rebased = this.unwind(index);
       this.drafts.splice(index, 0, draft);
-      this.restore(index, rebased);
       throw error;
+    } finally {
+      this.restore(0, rebased);
     }
   }
 
@@ -177,10 +181,11 @@ export class Core {
     return rebased;
   }
 
-  private reapply(rebased: Rebased): void {
+  private reapply(rebased: Rebased, drafts = this.drafts.length): void {
     this.begin();
+    this.standing = 0;
     for (const layer of this.layers) this.reapplyPending(layer, rebased);
-    this.restore(0, rebased);
+    this.restore(0, rebased, drafts);
   }
 
   /** One that does not apply stays: only the server decides, and it may see other rows than we do now. */
@@ -221,11 +226,13 @@ export class Core {
     const rebased = emptyRebase();
     for (const draft of this.drafts.slice(index)) merge(rebased.touched, draft.touched);
     this.drafts[index]?.end.forEach((sql) => this.db.run(sql));
+    this.standing = index;
     return rebased;
   }
 
-  private restore(index: number, rebased: Rebased): void {
-    for (const draft of this.drafts.slice(index)) this.reapplyDraft(draft, rebased);
+  private restore(index: number, rebased: Rebased, end = this.drafts.length): void {
+    for (const draft of this.drafts.slice(index, end)) this.reapplyDraft(draft, rebased);
+    this.standing = end;
   }
 
   private attempt(fn: (writer: Writer) => void, check: Check = () => undefined): Edited {
@@ -260,7 +267,7 @@ export class Core {
       this.db.run('ROLLBACK TO edit');
       this.db.run('RELEASE edit');
     } catch {
-      this.reapply(emptyRebase());
+      this.reapply(emptyRebase(), this.standing);
     }
   }
 
