@@ -1,6 +1,7 @@
 """The closed grammar of schema steps: what apply executes on every node and in every browser, and nothing else.
 
-    CREATE TABLE name(...) STRICT      ALTER TABLE name ADD COLUMN | DROP COLUMN | RENAME TO      DROP TABLE | INDEX | VIEW
+    CREATE TABLE name(...) STRICT      ALTER TABLE name ADD COLUMN | DROP COLUMN | RENAME TO
+    DROP TABLE | INDEX | VIEW
     CREATE [UNIQUE] INDEX              CREATE VIEW name AS SELECT ... FROM table
     INSERT INTO table(...) SELECT ... FROM table ORDER BY key
 

@@ -7,16 +7,13 @@ So an update that touches no condition costs as much as the cells it changes, ho
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
-
-import jsonschema_rs
 
 from ..errors import Refused
 from ..model import Fault, Key, Row, Value
 from .column import Column, WrongValue, described
-from .engine import Validator, validator
-from .places import Schema
+from .engine import Judge
+from .places import Schema, join
 from .shape import Group
 from .tree import shown
 
@@ -25,7 +22,6 @@ ACROSS = frozenset(
     "allOf anyOf oneOf not if then else dependentRequired dependentSchemas minProperties maxProperties propertyNames "
     "const enum".split()
 )
-MOST_ERRORS = 20
 Test = Callable[[Value], bool]
 
 
@@ -37,8 +33,8 @@ class RowRules:
     ) -> None:
         self._table, self._key, self._columns, self._root, self._document = table, key, columns, root, document
         self._converters = {name: _converter(column) for name, column in columns.items() if name not in key}
-        self._validators = {name: validator(column.schema, document) for name, column in columns.items() if column.path}
-        tests = {name: _test(column, self._validators.get(name)) for name, column in columns.items()}
+        self._judges = {name: Judge(column.schema, document) for name, column in columns.items() if column.path}
+        tests = {name: _test(column, self._judges.get(name)) for name, column in columns.items()}
         self._across = [_Across(group, document) for group in root.groups if group.schema.keys() & ACROSS]
         self._needed = list(_needed(root, None))
         self._tests = {name: _or_null(test) for name, test in tests.items()}
@@ -166,7 +162,7 @@ class RowRules:
         except WrongValue as problem:
             yield Fault(str(problem), pointer=column.pointer)
             return
-        yield from explained(self._validators[name], shown_value, column.pointer)
+        yield from self._judges[name].faults(shown_value, column.pointer)
 
     def _stands_alone(self, name: str) -> bool:
         """No condition and no absent object can turn on this column."""
@@ -183,7 +179,7 @@ class _Across:
 
     def __init__(self, group: Group, document: Schema) -> None:
         self._path = group.path
-        self._validator = validator({name: group.schema[name] for name in group.schema if name in ACROSS}, document)
+        self._judge = Judge({name: group.schema[name] for name in group.schema if name in ACROSS}, document)
 
     def _found(self, tree: Any) -> Any:
         for step in self._path:
@@ -192,23 +188,12 @@ class _Across:
 
     def holds(self, tree: Any) -> bool:
         found = self._found(tree)
-        return found is None or self._validator.is_valid(found)
+        return found is None or self._judge.is_valid(found)
 
     def faults(self, tree: Any) -> Iterator[Fault]:
         found = self._found(tree)
         if found is not None:
-            yield from explained(self._validator, found, "".join("/" + step for step in self._path))
-
-
-def explained(rules: Validator, value: Any, pointer: str) -> Iterator[Fault]:
-    """Every fault that jsonschema-rs finds, at most MOST_ERRORS of them."""
-    for error in islice(rules.iter_errors(value), MOST_ERRORS):
-        steps = [str(step) for step in error.instance_path]
-        if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
-            steps.append(str(error.kind.property))
-        where = pointer + "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-        message = error.message if len(error.message) <= 300 else error.message[:297] + "..."
-        yield Fault(message, pointer=where)
+            yield from self._judge.faults(found, join("", *self._path))
 
 
 def _needed(group: Group, leaves: tuple[str, ...] | None) -> Iterator[tuple[str, tuple[str, ...] | None]]:
@@ -233,11 +218,11 @@ def _converter(column: Column) -> Callable[[Any], Value]:
     return convert
 
 
-def _test(column: Column, rules: Validator | None) -> Test:
+def _test(column: Column, judge: Judge | None) -> Test:
     """Whether a cell that is not NULL is valid by itself; NULL is not."""
-    if rules is None:
+    if judge is None:
         return lambda value: value is not None
-    is_valid = rules.is_valid
+    is_valid = judge.is_valid
     if column.form == "plain" and "boolean" not in column.kinds:
         return lambda value: value is not None and is_valid(value)
 
