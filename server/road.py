@@ -93,6 +93,8 @@ class Road:
     def travel(self, batch: Sequence[Mutation]) -> Arrival:
         """Take a batch along the road. Raises apsw errors of broken files; then the project must be closed."""
         answers, waiting = self._admit(batch)
+        if waiting and not self._apply.untouched():
+            self._make_anew("somebody else wrote to it")
         while waiting:
             rehearsed, outcomes = self._rehearse([batch[place] for place in waiting])
             verdict = self._replicate(rehearsed)
@@ -205,11 +207,17 @@ class Road:
         try:
             self._apply.apply(rehearsed.entry, rehearsed.commits, self._log.position)
         except Mismatch as mismatch:
-            if self._rehearsal is not None:
-                self._rehearsal.close()
-            self._apply = rebuild(self._databases, self._log, str(mismatch))
-            if self._rules is not None:
-                self.follow(self._rules)
+            self._make_anew(str(mismatch))
+
+    def _make_anew(self, why: str) -> None:
+        """Set data.db aside and build it from the log; a road that rehearses goes on with the new file."""
+        rehearsed = self._rehearsal is not None
+        if self._rehearsal is not None:
+            self._rehearsal.close()
+            self._rehearsal = None
+        self._apply = rebuild(self._databases, self._log, why)
+        if rehearsed and self._rules is not None:
+            self.follow(self._rules)
 
     def _try_steps(self, change: SchemaChange) -> None:
         """Run the steps in a transaction that is rolled back; raises Refused where existing rows do not fit."""

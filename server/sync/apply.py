@@ -43,7 +43,10 @@ def create(connection: apsw.Connection, project: str, epoch: str) -> None:
 
 
 class Apply:
-    """The writer of one `data.db`. One thread at a time."""
+    """The writer of one `data.db`. One thread at a time.
+
+    Nobody else commits to the file: SQLite counts foreign commits, and `untouched` notices them.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -52,6 +55,11 @@ class Apply:
         seq, version, chained, rows = row
         self.position = Position(int.from_bytes(seq, "big"), int.from_bytes(version, "big"), chained)
         self.row_digest = int.from_bytes(rows, "big")
+        self._data_version = connection.pragma("data_version")
+
+    def untouched(self) -> bool:
+        """Whether no other connection has committed to the database since it was opened here."""
+        return bool(self._connection.pragma("data_version") == self._data_version)
 
     def move(self, to: Position) -> None:
         """Take note of records that change no rows (parts before the last)."""

@@ -202,10 +202,16 @@ class _Plain:
 
 
 def _storable(changes: Sequence[Change]) -> None:
-    """SQL can make infinities; nothing that reads JSON or a form could hold them."""
+    """SQL can make infinities, which JSON cannot hold: refused; and -0.0, which becomes 0.0 (design 7)."""
     for change in changes:
-        for column, value in (change.new or {}).items():
-            if type(value) is float and value - value != 0.0:
+        if change.new is None:
+            continue
+        for column, value in change.new.items():
+            if type(value) is not float:
+                continue
+            if value == 0.0:
+                change.new[column] = 0.0
+            elif value - value != 0.0:
                 fault = Fault(
                     "is not a finite number", change.table, encode_key(change.key), "/" + column.replace(".", "/")
                 )
