@@ -1,4 +1,5 @@
 /** A small project file for tests of the core: its tables, and the row that says which version it is. */
+import { quoted } from '../src/capture/sql.js';
 import type { Db, Engine } from '../src/engine/types.js';
 
 export const EPOCH = '0123456789abcdef0123456789abcdef';
@@ -31,6 +32,6 @@ export function dump(db: Db, tables: Iterable<string>): string {
 
 function rows(db: Db, table: string): string[] {
   const columns = db.columns(`SELECT * FROM "${table}"`);
-  const cells = columns.map((column) => `quote("${column}") || ' ' || typeof("${column}")`);
-  return db.all(`SELECT ${cells.join(", ")} FROM "${table}"`).map((row) => row.join(' | '));
+  const cells = columns.map(quoted).map((name) => `typeof(${name}) || CASE typeof(${name}) WHEN 'text' THEN hex(${name}) ELSE quote(${name}) END`);
+  return db.all(`SELECT ${cells.join(', ')} FROM ${quoted(table)}`).map((row) => row.join(' '));
 }
