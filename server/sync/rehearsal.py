@@ -204,18 +204,22 @@ class _Plain:
 def _storable(changes: Sequence[Change]) -> None:
     """SQL can make infinities, which JSON cannot hold: refused; and -0.0, which becomes 0.0 (design 7)."""
     for change in changes:
-        if change.new is None:
-            continue
-        for column, value in change.new.items():
+        for column, value in (*(change.new or {}).items(), *(change.old or {}).items()):
             if type(value) is not float:
                 continue
             if value == 0.0:
-                change.new[column] = 0.0
+                _unsign(change, column)
             elif value - value != 0.0:
                 fault = Fault(
                     "is not a finite number", change.table, encode_key(change.key), "/" + column.replace(".", "/")
                 )
                 raise Refused("invalid", f"{change.table}: {column}: is not a finite number", (fault,))
+
+
+def _unsign(change: Change, column: str) -> None:
+    for cells in (change.new, change.old):
+        if cells is not None and cells.get(column) == 0.0 and type(cells[column]) is float:
+            cells[column] = 0.0
 
 
 def _later() -> None:
