@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from ..errors import ContractInvalid
 from ..model import Fault
@@ -106,8 +106,8 @@ class _Bundle:
             taken.add(name)
             self._names[target] = name
             self._waiting.append(target)
-        base = join("#/$defs", self._names[target]) if self._names[target] else "#"
-        return base + inside
+        base = quote(join("/$defs", self._names[target]), safe="/~$") if self._names[target] else ""
+        return f"#{base}{inside}"
 
     def _short(self, path: Path) -> str:
         return path.resolve().relative_to(self._folder).as_posix()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
+import jsonschema_rs
 
 from .document import Document
 from .patterns import Refusal, check_pattern
@@ -97,7 +98,10 @@ def _check_value(name: str, value: Any, pointer: str, document: Document, faults
 
 
 def _check_meta(document: Document, faults: Faults) -> None:
-    """The document against the meta-schema of 2020-12, which jsonschema has on board."""
+    """The document against the meta-schema of 2020-12. jsonschema explains; whether there is anything to explain,
+    jsonschema-rs says fifty times faster: a contract is parsed whenever a project is opened."""
+    if jsonschema_rs.meta.is_valid(document.value):
+        return
     meta = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA)
     for error in meta.iter_errors(document.value):
         faults.add(join("", *error.absolute_path), error.message[:300])
