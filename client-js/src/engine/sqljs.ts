@@ -10,7 +10,7 @@ import { Real } from './types.js';
 
 export async function sqljs(options: EngineOptions = {}): Promise<Engine> {
   const { default: init } = await import('sql.js');
-  const { wasmUrl } = options;
+  const wasmUrl = options.wasmUrl ?? besideThisScript();
   const library = await init({
     useOldExtensionFunctions: false,
     ...(wasmUrl === undefined ? {} : { locateFile: () => wasmUrl }),
@@ -20,6 +20,12 @@ export async function sqljs(options: EngineOptions = {}): Promise<Engine> {
     caps: { authorizer: false, bigint: 'text', fts5: false },
     open: (bytes) => settle(new SqlJsDb(library, bytes)),
   };
+}
+
+/** In Node the library finds its own; in a page it would look beside the page. */
+function besideThisScript(): string | undefined {
+  const inNode = typeof (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node === 'string';
+  return inNode ? undefined : new URL('./sql-wasm.wasm', import.meta.url).href;
 }
 
 class SqlJsDb implements Db {
