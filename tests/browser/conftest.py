@@ -59,8 +59,8 @@ def open_window(chromium: Browser) -> Iterator[Open]:
     assert faults == []
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The scene editor with its data, as `make demo` starts it."""
-    with RunningServer(tmp_path / "data", command="demo") as server:
+    with RunningServer(tmp_path_factory.mktemp("demo") / "data", command="demo") as server:
         yield server
