@@ -70,7 +70,7 @@ class Project:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopped: ShareliteError | None = None
-        self._readers: list[apsw.Connection] = []
+        self._readers: list[tuple[int, apsw.Connection]] = []
 
     @property
     def version(self) -> int:
@@ -151,7 +151,7 @@ class Project:
 
     def _close_files(self) -> None:
         while self._readers:
-            self._readers.pop().close()
+            self._readers.pop()[1].close()
         self._road.close()
 
     def _report(self, upgrade: Upgrade) -> UpgradeReport:
@@ -231,17 +231,22 @@ class Project:
             connection.close()
 
     def _with_reader(self, function: Callable[[apsw.Connection], T]) -> T:
-        try:
-            connection = self._readers.pop()
-        except IndexError:
-            connection = self._databases.data("read")
+        generation, connection = self._reader()
         try:
             return function(connection)
         finally:
             if len(self._readers) < READERS_KEPT and not connection.in_transaction:
-                self._readers.append(connection)
+                self._readers.append((generation, connection))
             else:
                 connection.close()
+
+    def _reader(self) -> tuple[int, apsw.Connection]:
+        while self._readers:
+            generation, connection = self._readers.pop()
+            if generation == self._databases.generation:
+                return generation, connection
+            connection.close()
+        return self._databases.generation, self._databases.data("read")
 
 
 class _Turnstile:

@@ -22,6 +22,8 @@ class Databases:
         self._open: list[apsw.Connection] = []
         self._writer: apsw.Connection | None = None
         self._wal_pages = 0
+        #: Counts the files that have been data.db; a reader of an earlier one must be opened again.
+        self.generation = 0
 
     def data(self, role: Role) -> apsw.Connection:
         """A new connection to data.db; who asks for `rehearse` or `read` closes it."""
@@ -82,6 +84,7 @@ class Databases:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        self.generation += 1
         aside = self.data_path.with_name(f"data.db.damaged-{seq}")
         for ending in ("", "-wal", "-shm"):
             old = self.data_path.with_name(self.data_path.name + ending)
