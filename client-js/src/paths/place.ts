@@ -1,6 +1,6 @@
 /** The grammar of paths (see api.ts): a path names a list, a row, an object in it or one property. */
 import type { Key } from '../api.js';
-import { SINGLETON, type Branch, type Contract, type Leaf, type List, type Table } from '../contract/model.js';
+import { SINGLETON, type Branch, type Contract, type Leaf, type Table } from '../contract/model.js';
 import { StoreError, invalid } from '../errors.js';
 import { keySegment, parseKey } from './key.js';
 
@@ -85,10 +85,4 @@ function nameOf(text: string): string {
 
 function joined(branch: Branch, name: string): string {
   return branch.prefix ? `${branch.prefix}.${name}` : name;
-}
-
-/** The path of a nested list of a row. */
-export function listPath(rowPath: string, list: List): string {
-  const column = list.table.name.slice(list.table.parent!.name.length + 1);
-  return [rowPath, ...column.split('.').map(nameText)].join('/');
 }

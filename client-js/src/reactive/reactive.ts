@@ -34,6 +34,14 @@ export class Reactive {
     return () => this.leave(observed, subscription);
   }
 
+  observes(id: string): boolean {
+    return this.observed.has(id);
+  }
+
+  shown(id: string): { value: unknown } | undefined {
+    return this.observed.get(id)?.watch;
+  }
+
   /** Looks at what depends on the hits and tells whoever sees a difference. */
   notify(db: Source, hits: Iterable<Hit>, about: About): void {
     if (this.observed.size === 0) return;

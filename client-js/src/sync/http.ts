@@ -6,11 +6,6 @@ import type { Fetch } from './platform.js';
 
 export type Token = () => Promise<string | undefined>;
 
-export interface ProjectFile {
-  version: number;
-  bytes: Uint8Array;
-}
-
 type Json = Record<string, unknown>;
 
 export class Http {
@@ -30,18 +25,15 @@ export class Http {
     return this.create(name, contract);
   }
 
-  /** The whole database, and the version it is at. */
-  async file(project: string): Promise<ProjectFile> {
+  /** The whole database. (Its version stands in it; the header repeats it.) */
+  async file(project: string): Promise<Uint8Array> {
     const response = await this.request('GET', `/projects/${encodeURIComponent(project)}/db`);
-    const version = Number(response.headers.get('Sharelite-Version') ?? NaN);
-    if (!Number.isSafeInteger(version)) throw new StoreError('bad_answer', 'the server did not say which version the database has');
-    return { version, bytes: new Uint8Array(await response.arrayBuffer()) };
+    return new Uint8Array(await response.arrayBuffer());
   }
 
-  /** A push of its own request; resolves to the version, or throws StoreError with the refusal. */
+  /** A push of its own request; these very bytes. Resolves to the version, or throws StoreError with the refusal. */
   async mutate(project: string, push: string): Promise<number> {
-    const { type: _, ...body } = JSON.parse(push) as Json;
-    const response = await this.request('POST', `/projects/${encodeURIComponent(project)}/mutations`, body);
+    const response = await this.request('POST', `/projects/${encodeURIComponent(project)}/mutations`, push);
     return Number(((await response.json()) as Json).version);
   }
 
@@ -52,7 +44,7 @@ export class Http {
 
   private async create(name: string, contract: NonNullable<OpenOptions['contract']>): Promise<string> {
     try {
-      const response = await this.request('POST', '/projects', { name, contract });
+      const response = await this.request('POST', '/projects', JSON.stringify({ name, contract }));
       return ((await response.json()) as { id: string }).id;
     } catch (error) {
       // Somebody else may have been quicker.
@@ -62,7 +54,7 @@ export class Http {
     }
   }
 
-  private async request(method: string, path: string, body?: Json): Promise<Response> {
+  private async request(method: string, path: string, body?: string): Promise<Response> {
     const token = await this.token();
     const headers: Record<string, string> = {
       ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
@@ -71,7 +63,7 @@ export class Http {
     const url = `${this.base}/v1${path}`;
     let response: Response;
     try {
-      response = await this.fetch(url, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+      response = await this.fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
     } catch (error) {
       throw new StoreError('unreachable', `${method} ${url}: ${(error as Error).message}`);
     }

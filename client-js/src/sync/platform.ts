@@ -22,6 +22,8 @@ export interface Platform {
   fetch: Fetch;
   socket(url: string): Socket;
   timers: Timers;
+  /** Calls back when the network may be back. */
+  awake(fn: () => void): () => void;
   /** So many hexadecimal digits, unguessable. */
   randomHex(digits: number): string;
 }
@@ -31,6 +33,7 @@ export function platform(given: Partial<Platform> = {}): Platform {
     fetch: (url, init) => fetch(url, init),
     socket: (url) => new WebSocket(url) as unknown as Socket,
     timers: { now: () => Date.now(), random: Math.random, after },
+    awake,
     randomHex,
     ...given,
   };
@@ -39,6 +42,13 @@ export function platform(given: Partial<Platform> = {}): Platform {
 function after(ms: number, fn: () => void): () => void {
   const timer = setTimeout(fn, ms);
   return () => clearTimeout(timer);
+}
+
+/** Only pages have such an event. */
+function awake(fn: () => void): () => void {
+  const target = globalThis as Partial<Pick<Window, 'addEventListener' | 'removeEventListener'>>;
+  target.addEventListener?.('online', fn);
+  return () => target.removeEventListener?.('online', fn);
 }
 
 function randomHex(digits: number): string {

@@ -1,0 +1,11 @@
+/** What the package offers. The types say what each thing promises (api.ts). */
+import type { OpenStore } from './api.js';
+import { openStoreOn } from './store/open.js';
+
+export type * from './api.js';
+export { StoreError } from './errors.js';
+export { openStoreOn } from './store/open.js';
+export type { Platform, Socket, Timers } from './sync/platform.js';
+
+/** Loads the project and keeps it live. Rejects with StoreError if it cannot be loaded. */
+export const openStore: OpenStore = (options) => openStoreOn(options);

@@ -1,0 +1,80 @@
+/** Subscriptions by path and by query: what is shared, and how each is watched. */
+import type { ChangeInfo, Tree, Unsubscribe, Value } from '../api.js';
+import { encodeKey } from '../capture/wire.js';
+import type { Db } from '../engine/types.js';
+import { StoreError } from '../errors.js';
+import type { Place } from '../paths/place.js';
+import { GoneWatch } from './gone-watch.js';
+import { ListWatch } from './list-watch.js';
+import { PathWatch } from './path-watch.js';
+import { QueryWatch, type Rows } from './query-watch.js';
+import { Reactive, type About, type Callback } from './reactive.js';
+import type { Hit, Watch } from './watch.js';
+
+/** What is watched at present; it changes when the project is loaded again. */
+export interface Observable {
+  readonly db: Db;
+  place(path: string): Place;
+}
+
+export type QueryCallback = (rows: Rows, info: ChangeInfo) => void;
+export type PathCallback = (value: Tree | undefined, info: ChangeInfo) => void;
+
+export class Subscriptions {
+  private readonly reactive = new Reactive();
+  /** How to watch each id anew. */
+  private readonly makers = new Map<string, () => Watch>();
+
+  constructor(private observable: () => Observable) {}
+
+  /** Throws if the contract has no such place. */
+  path(path: string, callback: PathCallback): Unsubscribe {
+    const id = `path ${this.observable().place(path).path}`;
+    return this.subscribe(id, () => this.watchPath(id, path), callback as Callback);
+  }
+
+  /** Calls back at once, too. Throws StoreError if the engine cannot read the query. */
+  query(sql: string, params: Value[], callback: QueryCallback): Unsubscribe {
+    const id = `query ${JSON.stringify([sql, encodeKey(params)])}`;
+    const make = (): Watch => new QueryWatch(this.observable().db, id, sql, params);
+    return this.subscribe(id, make, callback as Callback, (rows) => callback(rows as Rows, { origin: 'load', paths: [] }));
+  }
+
+  /** What is shown at a path now, if somebody watches it. */
+  shown(path: string): { value: Tree | undefined } | undefined {
+    return this.reactive.shown(`path ${path}`) as { value: Tree | undefined } | undefined;
+  }
+
+  notify(hits: Iterable<Hit>, about: About): void {
+    this.reactive.notify(this.observable().db, hits, about);
+  }
+
+  renew(about: About): void {
+    this.reactive.renew(this.observable().db, (id) => this.makers.get(id)?.(), about);
+  }
+
+  clear(): void {
+    this.reactive.clear();
+    this.makers.clear();
+  }
+
+  private subscribe(id: string, make: () => Watch, callback: Callback, first?: (value: unknown) => void): Unsubscribe {
+    const leave = this.reactive.subscribe(id, make, callback, first);
+    this.makers.set(id, make);
+    return () => {
+      leave();
+      if (!this.reactive.observes(id)) this.makers.delete(id);
+    };
+  }
+
+  private watchPath(id: string, path: string): Watch {
+    const { db } = this.observable();
+    try {
+      const place = this.observable().place(path);
+      return place.kind === 'list' ? new ListWatch(db, id, place) : new PathWatch(db, id, place);
+    } catch (error) {
+      if (error instanceof StoreError) return new GoneWatch(id);
+      throw error;
+    }
+  }
+}

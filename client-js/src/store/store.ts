@@ -1,0 +1,308 @@
+/**
+ * The store: what an editor holds. It brings the rooms together: the loaded project, who watches it, and the link.
+ *
+ * Everything that writes goes through the core; what the core touched goes to the subscriptions; what is to be sent
+ * goes to the outbox before anybody is told, so that a callback that writes comes after.
+ */
+import type {
+  ChangeInfo, Draft, Outcome, Sent, Status, Store, Tree, Tx, Unsubscribe, Value, WriteOptions,
+} from '../api.js';
+import type { Change, Commit, DraftId, Rebased } from '../core/types.js';
+import { StoreError, invalid } from '../errors.js';
+import { changedPaths } from '../paths/of.js';
+import type { About } from '../reactive/reactive.js';
+import { Subscriptions, type PathCallback, type QueryCallback } from '../reactive/subscriptions.js';
+import type { Link } from '../sync/link.js';
+import type { Welcome } from '../sync/messages.js';
+import type { Outbox } from '../sync/outbox.js';
+import type { Platform } from '../sync/platform.js';
+import { Callbacks } from './callbacks.js';
+import { LocalDraft, type DraftDesk } from './draft.js';
+import type { Loaded } from './loaded.js';
+import { PresenceBoard } from './presence.js';
+import { pushBody, refuseOptions } from './push.js';
+import { query, refuseWriting } from './queries.js';
+import { aboutBatch, hitsOf } from './sources.js';
+import { TxBody, asStoreError } from './tx.js';
+
+type Refused = Extract<Outcome, { kind: 'refused' }>;
+type Query = { sql: string; params?: Value[] };
+
+export class LiveStore implements Store, DraftDesk {
+  readonly presence: PresenceBoard;
+  private readonly subscriptions: Subscriptions;
+  private readonly onStatus = new Callbacks<[Status]>();
+  private readonly onRefused = new Callbacks<[Refused]>();
+  private readonly onContract = new Callbacks<[string]>();
+  private readonly topics = new Map<string, Callbacks<[data: unknown, from: string]>>();
+  /** Settled at a version that the feed has yet to bring. */
+  private early: Outcome[] = [];
+  private told: Pick<Status, 'connection' | 'problem' | 'user' | 'role'> = { connection: 'connecting' };
+  private writing = false;
+  /** Set by `open.ts`, which makes both. */
+  link!: Link;
+
+  constructor(
+    private loaded: Loaded,
+    private readonly engine: string,
+    private readonly outbox: Outbox,
+    private readonly platform: Platform,
+  ) {
+    this.subscriptions = new Subscriptions(() => this.loaded);
+    const say = (message: Record<string, unknown>): boolean => this.link.say(message);
+    this.presence = new PresenceBoard(platform.timers, outbox.client, say, () => this.link.limits.presence);
+  }
+
+  // What an editor asks.
+
+  get status(): Status {
+    const { version } = this.loaded.core;
+    return { ...this.told, version, pending: this.outbox.size, client: this.outbox.client, engine: this.engine };
+  }
+
+  get contract(): { hash: string; document: Record<string, unknown> } {
+    const { hash, document } = this.loaded.contract;
+    return { hash, document };
+  }
+
+  async get(path: string): Promise<Tree | undefined> {
+    return this.peek(path);
+  }
+
+  peek(path: string): Tree | undefined {
+    this.mustBeOpen();
+    const shown = this.writing ? undefined : this.subscriptions.shown(path);
+    return shown === undefined ? this.loaded.read(path) : shown.value;
+  }
+
+  async query(sql: string, params: Value[] = []): Promise<Record<string, Value>[]> {
+    this.mustBeOpen();
+    return query(this.loaded.db, sql, params);
+  }
+
+  subscribe(path: string, callback: PathCallback): Unsubscribe;
+  subscribe(query: Query, callback: QueryCallback): Unsubscribe;
+  subscribe(what: string | Query, callback: PathCallback | QueryCallback): Unsubscribe {
+    this.mustBeOpen();
+    if (typeof what === 'string') return this.subscriptions.path(what, callback as PathCallback);
+    const { sql, params = [] } = what;
+    try {
+      refuseWriting(this.loaded.db, sql, params);
+      return this.subscriptions.query(sql, params, callback as QueryCallback);
+    } catch (error) {
+      throw asStoreError(error);
+    }
+  }
+
+  tx(fn: (t: Tx) => void, options: WriteOptions = {}): Sent {
+    this.mayWrite(options);
+    const { core, rules, db } = this.loaded;
+    const edited = this.guarded(() => core.edit((writer) => this.body(writer).run(fn), (done) => rules.check(db, done.touched)));
+    const sent = this.send(edited.changes, options);
+    this.tell(edited, () => local('local', options.tag));
+    return sent ?? this.nothing();
+  }
+
+  set(path: string, value: Tree, options: WriteOptions = {}): Sent {
+    return this.tx((t) => t.set(path, value), options);
+  }
+
+  call(name: string, args: Record<string, unknown>): Sent {
+    this.mayWrite({});
+    return this.dispatch({ call: name, args });
+  }
+
+  draft(): Draft {
+    this.mayWrite({});
+    return new LocalDraft(this, this.loaded.core.openDraft());
+  }
+
+  signal(topic: string, data: unknown): void {
+    this.mustBeOpen();
+    const message = { type: 'signal', topic, data: data ?? null };
+    const size = new TextEncoder().encode(JSON.stringify(message)).length;
+    if (size > this.link.limits.signal) throw new StoreError('too_large', `a signal has at most ${this.link.limits.signal} bytes, this one ${size}`);
+    this.link.say(message);
+  }
+
+  onSignal(topic: string, callback: (data: unknown, from: string) => void): Unsubscribe {
+    const callbacks = this.topics.get(topic) ?? new Callbacks();
+    this.topics.set(topic, callbacks);
+    return callbacks.add(callback);
+  }
+
+  on(event: 'status', callback: (status: Status) => void): Unsubscribe;
+  on(event: 'refused', callback: (outcome: Refused) => void): Unsubscribe;
+  on(event: 'contract', callback: (hash: string) => void): Unsubscribe;
+  on(event: 'status' | 'refused' | 'contract', callback: (argument: never) => void): Unsubscribe {
+    if (event === 'status') return this.onStatus.add(callback as (status: Status) => void);
+    if (event === 'refused') return this.onRefused.add(callback as (outcome: Refused) => void);
+    return this.onContract.add(callback as (hash: string) => void);
+  }
+
+  async export(): Promise<Uint8Array> {
+    this.mustBeOpen();
+    return this.loaded.core.exportConfirmed();
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.link.pause();
+    this.presence.close();
+    this.subscriptions.clear();
+    this.topics.clear();
+    this.state('closed', undefined);
+    this.loaded.core.close();
+  }
+
+  get closed(): boolean {
+    return this.told.connection === 'closed';
+  }
+
+  // What a draft asks.
+
+  editDraft(id: DraftId, fn: (t: Tx) => void): void {
+    this.mayWrite({});
+    const edited = this.guarded(() => this.loaded.core.editDraft(id, (writer) => this.body(writer).run(fn)));
+    this.tell(edited, () => local('draft'));
+  }
+
+  draftPaths(id: DraftId): string[] {
+    return changedPaths(this.loaded.contract, this.loaded.core.draftChanges(id));
+  }
+
+  cancelDraft(id: DraftId): void {
+    if (this.closed) return;
+    this.tell(this.loaded.core.cancelDraft(id), () => local('draft'));
+  }
+
+  saveDraft(id: DraftId, options: WriteOptions): Sent | undefined {
+    this.mayWrite(options);
+    const { core, rules, db } = this.loaded;
+    const edited = this.guarded(() => core.saveDraft(id, (done) => rules.check(db, done.touched)));
+    const sent = this.send(edited.changes, options);
+    this.tell(edited, () => local('draft', options.tag));
+    return sent;
+  }
+
+  // What the link brings.
+
+  position(): { cursor: number; epoch: string; contract: string } {
+    const { core, contract } = this.loaded;
+    return { cursor: core.version, epoch: core.epoch, contract: contract.hash };
+  }
+
+  welcome({ user, role }: Welcome): void {
+    this.told = { ...this.told, ...(user === undefined ? {} : { user }), ...(role === undefined ? {} : { role }) };
+    this.presence.greeted();
+  }
+
+  commits(commits: Commit[]): void {
+    const rebased = this.loaded.core.receive(commits);
+    for (const commit of commits) if (commit.id) this.outbox.answer({ kind: 'committed', id: commit.id, version: commit.v });
+    this.rebased(rebased, aboutBatch(commits, this.outbox.client));
+    this.settleEarly();
+    this.onStatus.emit(this.status);
+  }
+
+  answered(outcome: Outcome): void {
+    if (outcome.kind === 'settled' && outcome.version > this.loaded.core.version) return void this.early.push(outcome);
+    if (!this.outbox.answer(outcome)) return;
+    this.rebased(this.loaded.core.receive([], [outcome.id]), () => ({ origin: 'rebase' }));
+    if (outcome.kind === 'refused') this.onRefused.emit(outcome);
+    this.onStatus.emit(this.status);
+  }
+
+  signalled(topic: string, data: unknown, from: string): void {
+    this.topics.get(topic)?.emit(data, from);
+  }
+
+  state(connection: Status['connection'], problem: Status['problem']): void {
+    if (this.closed) return;
+    const { problem: _, ...rest } = this.told;
+    this.told = { ...rest, connection, ...(problem === undefined ? {} : { problem }) };
+    if (connection !== 'online') this.presence.lost();
+    this.onStatus.emit(this.status);
+  }
+
+  /** The project loaded again: what is pending or in a draft is taken over, and every difference told. */
+  replace(fresh: Loaded): void {
+    const before = this.loaded;
+    fresh.core.adopt(before.core);
+    this.loaded = fresh;
+    before.core.close();
+    this.subscriptions.renew(() => ({ origin: 'load' }));
+    this.settleEarly();
+    if (fresh.contract.hash !== before.contract.hash) this.onContract.emit(fresh.contract.hash);
+    this.onStatus.emit(this.status);
+  }
+
+  private rebased(rebased: Rebased, about: About): void {
+    if (!rebased.schema) return this.tell(rebased, about);
+    this.loaded.readContract();
+    this.subscriptions.renew(about);
+    this.onContract.emit(this.loaded.contract.hash);
+  }
+
+  private settleEarly(): void {
+    const due = this.early.filter((outcome) => outcome.version <= this.loaded.core.version);
+    this.early = this.early.filter((outcome) => !due.includes(outcome));
+    for (const outcome of due) this.answered(outcome);
+  }
+
+  private tell({ touched }: Pick<Rebased, 'touched'>, about: About): void {
+    this.subscriptions.notify(hitsOf(touched), about);
+  }
+
+  private body(writer: ConstructorParameters<typeof TxBody>[1]): TxBody {
+    return new TxBody(this.loaded, writer, () => this.platform.randomHex(16));
+  }
+
+  /** Runs an edit: no other may begin in it, and what goes wrong is told in our words. */
+  private guarded<T>(fn: () => T): T {
+    this.writing = true;
+    try {
+      return fn();
+    } catch (error) {
+      throw asStoreError(error);
+    } finally {
+      this.writing = false;
+    }
+  }
+
+  private send(changes: Change[], options: WriteOptions): Sent | undefined {
+    if (changes.length === 0 && !options.expect?.length) return undefined;
+    const { core, contract } = this.loaded;
+    const body = pushBody(contract.hash, changes, core.tables, options);
+    core.pend(this.outbox.nextId(), changes, options.missing === undefined ? {} : { missing: options.missing });
+    return this.dispatch(body);
+  }
+
+  private dispatch(body: Record<string, unknown>): Sent {
+    const sent = this.outbox.add(body);
+    this.link.flush();
+    if (this.onStatus.size > 0) this.onStatus.emit(this.status);
+    return sent;
+  }
+
+  /** The answer to a mutation that changes nothing: it needs no server, and has no counter. */
+  private nothing(): Sent {
+    const id: Sent['id'] = [this.outbox.client, 0];
+    return { id, confirmed: Promise.resolve({ kind: 'settled', id, version: this.loaded.core.version }) };
+  }
+
+  private mayWrite(options: WriteOptions): void {
+    this.mustBeOpen();
+    if (this.writing) throw invalid('a transaction is being written; write with its own `t`');
+    if (this.told.role === 'reader') throw new StoreError('forbidden', 'this needs the role editor; you are a reader here');
+    refuseOptions(options);
+  }
+
+  private mustBeOpen(): void {
+    if (this.closed) throw new StoreError('closed', 'the store is closed');
+  }
+}
+
+function local(origin: 'local' | 'draft', tag?: string): Omit<ChangeInfo, 'paths'> {
+  return { origin, ...(tag === undefined ? {} : { tag }) };
+}
