@@ -21,7 +21,7 @@ STAMPS = ROOT / ".install"
 VENV_PYTHON = ROOT / ".venv/bin/python"
 STATIC = ROOT / "server/static"
 #: What a package's build is made of; everything else in its folder is a result or a test.
-SOURCES = ("src", "public", "index.html", "package.json", "package-lock.json", "*.config.*", "tsconfig*.json")
+SOURCES = ("src", "scripts", "index.html", "package.json", "package-lock.json", "*.config.*", "tsconfig*.json")
 NODE_OLDEST = (20, 19)
 
 
@@ -99,15 +99,11 @@ def node_package(folder: Path, node: str) -> None:
 
 
 def build(folder: Path, target: Path) -> None:
+    """Builds a package; one that does not build right into the server's folder is copied there."""
     run(["npm", "run", "--silent", "build"], f"building {folder.name}", folder)
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(served(folder), target)
-
-
-def served(folder: Path) -> Path:
-    """The part of a build that a server hands out; the client's dist also has what npm publishes."""
-    browser = folder / "dist/browser"
-    return browser if browser.is_dir() else folder / "dist"
+    if (built := folder / "dist/browser").is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(built, target)
 
 
 def source_files(folder: Path) -> Iterator[Path]:

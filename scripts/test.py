@@ -22,7 +22,6 @@ CHECKS: tuple[tuple[str, Path, list[str]], ...] = (
     ("tsc", CLIENT, ["npm", "run", "--silent", "typecheck"]),
     ("tsc demo", DEMO, ["npm", "run", "--silent", "typecheck"]),
     ("vitest", CLIENT, ["npm", "run", "--silent", "test"]),
-    ("vitest demo", DEMO, ["npm", "run", "--silent", "test"]),
     ("pytest", ROOT, PYTEST),
 )
 LONG: tuple[tuple[str, Path, list[str]], ...] = (
