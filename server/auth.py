@@ -89,6 +89,11 @@ class Gate:
             raise Unauthenticated if identity.anonymous else Forbidden(needed, role)
         return role
 
+    def known(self, identity: Identity) -> None:
+        """Anybody with a token."""
+        if identity.anonymous:
+            raise Unauthenticated
+
     def demand(self, identity: Identity, needed: Role, name: str | None = None) -> None:
         """The role for a project that is still to be made, by its name, or (None) for what belongs to no project."""
         role = identity.role_everywhere() if name is None else identity.role(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -145,6 +146,17 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._ready, self._farewell = ready, farewell
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until SIGINT or SIGTERM. Unlike uvicorn's own, it then returns: the data directory is still open."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            await self._serve(sockets)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
@@ -173,6 +185,5 @@ def configured(app: ASGIApp, **more: Any) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         log_config=None,
-        lifespan="on",
         **more,
     )

@@ -1,1 +1,1 @@
-"""HTTP under /v1: bytes in, bytes out."""
+"""HTTP: bytes in, bytes out. What is asked for is decided in project, catalog and auth."""

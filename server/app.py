@@ -1,0 +1,210 @@
+"""Builds a server out of its rooms: the only place that does.
+
+`create_app` gives an ASGI application. Alone it runs under any ASGI server; inside another application it is mounted,
+and that application's lifespan has to enter `app.running()`, because ASGI tells only the outermost about its start:
+
+    sharelite = create_app("data", authenticate=mine)
+    app = FastAPI(lifespan=lambda app: sharelite.running())
+    app.mount("/sharelite", sharelite)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from .auth import Authenticate, Gate, local
+from .catalog import Catalog
+from .cluster.alone import Alone
+from .config import LOOPBACK_HOSTS, Limits, Settings
+from .errors import ShareliteError
+from .metrics import Metrics
+from .project import Workers
+from .routes import commits, contracts, faults, pages, projects
+from .routes.guard import Guard
+from .routes.house import House
+from .schema.bundle import SUFFIX, read
+from .sockets import Hall
+from .storage.files import Files
+from .storage.lock import Lock
+from .tokens import load_keys
+
+if TYPE_CHECKING:
+    from .sync.statements import Function
+
+logger = logging.getLogger(__name__)
+#: Threads for the turns of projects and for readers; what they do is mostly waiting for the disk.
+TURN_THREADS = 8
+READ_THREADS = 8
+
+
+def create_app(
+    data: str | Path,
+    *,
+    contracts: str | Path | None = None,
+    authenticate: Authenticate | None = None,
+    keys: str | Path | None = None,
+    origins: Iterable[str] = (),
+    hosts: Iterable[str] | None = None,
+    public: Iterable[str] = (),
+    limits: Limits | None = None,
+) -> Sharelite:
+    """A server on a data directory.
+
+    Who may do what comes from `keys` (a key file for tokens) or `authenticate` (one's own login: the bearer token or
+    None, and the request, to an `Identity` or None); without either everybody is the owner, so such a server answers
+    to the names of the loopback address only. `origins`: other sites whose pages may call; `hosts`: names that this
+    server goes by (default: any, with a login); `public`: patterns of projects that everybody may read. Raises
+    KeysInvalid.
+    """
+    if authenticate is None:
+        authenticate = load_keys(Path(keys)) if keys is not None else local
+    if hosts is None and authenticate is local:
+        hosts = LOOPBACK_HOSTS
+    settings = Settings(
+        data=Path(data),
+        contracts=None if contracts is None else Path(contracts),
+        origins=frozenset(origin.rstrip("/") for origin in origins),
+        hosts=None if hosts is None else frozenset(host.lower() for host in hosts),
+        public=tuple(public),
+        limits=limits or Limits(),
+    )
+    return Sharelite(settings, authenticate)
+
+
+class NoContracts(ShareliteError):
+    """A folder that was named for its contracts and has none is a mistake in the name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return f"{self.folder}: there is no file *{SUFFIX} in it"
+
+
+def contract_files(folder: Path) -> list[Path]:
+    """The contracts of a folder; what they refer to may lie in folders below. Raises NoContracts."""
+    found = sorted(folder.glob(f"*{SUFFIX}"))
+    if not found:
+        raise NoContracts(folder)
+    return found
+
+
+class Sharelite(Starlette):
+    """The application. `running` is its life: everything between opening the data directory and closing it."""
+
+    def __init__(self, settings: Settings, authenticate: Authenticate) -> None:
+        self.settings, self.metrics = settings, Metrics()
+        self._gate = Gate(authenticate, settings.public)
+        self._functions: dict[str, Function] = {}
+        super().__init__(
+            routes=self._routes(),
+            middleware=[Middleware(Guard, settings=settings, metrics=self.metrics)],
+            exception_handlers={ShareliteError: faults.on_error, HTTPException: faults.on_http_error},
+            lifespan=lambda app: self.running(),
+        )
+        self.state.house = None
+
+    def function(self, name: str) -> Callable[[Function], Function]:
+        """Register a server function, before the start: `call` mutations run it inside the rehearsal."""
+
+        def register(function: Function) -> Function:
+            if name in self._functions:
+                raise ValueError(f"there is a server function {name!r} already")
+            self._functions[name] = function
+            return function
+
+        return register
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Open the data directory, serve, close it again. Raises DirectoryInUse, OSError, ContractInvalid."""
+        return self._running()
+
+    async def farewell(self) -> None:
+        """Say goodbye to every websocket, and end the answers that would go on for ever."""
+        house: House | None = self.state.house
+        if house is not None:
+            house.stopping.set()
+            await house.hall.stop()
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        with Lock(self.settings.data), _pools() as workers:
+            catalog = Catalog(Files(), self.settings.data, workers, Alone(), self._functions)
+            await catalog.start()
+            try:
+                await self._put_contracts(catalog)
+                hall = Hall(catalog, self._gate, self.settings, self.metrics)
+                hall.start()
+                self.state.house = House(catalog, self._gate, hall, self.settings, self.metrics)
+                yield
+            finally:
+                await self.farewell()
+                self.state.house = None
+                await catalog.close()
+
+    async def _put_contracts(self, catalog: Catalog) -> None:
+        """The contracts of a repository, as the newest versions of their names."""
+        if self.settings.contracts is not None:
+            for path in contract_files(self.settings.contracts):
+                contract = read(path)
+                record = await catalog.put_contract(contract.name, contract.document, "contracts")
+                logger.info("contract", extra={"contract": record.name, "version": record.version})
+
+    def _routes(self) -> list[BaseRoute]:
+        project = "/v1/projects/{project}"
+        return [
+            Route("/v1/projects", projects.listed, methods=["GET"]),
+            Route("/v1/projects", projects.create, methods=["POST"]),
+            Route(project, projects.look, methods=["GET"]),
+            Route(project, projects.alter, methods=["PATCH"]),
+            Route(project, projects.delete, methods=["DELETE"]),
+            Route(project + "/db", projects.database, methods=["GET"]),
+            Route(project + "/image", projects.image, methods=["GET"]),
+            Route(project + "/commits", commits.commits, methods=["GET"]),
+            Route(project + "/mutations", projects.mutate, methods=["POST"]),
+            Route(project + "/contract", projects.contract, methods=["GET"]),
+            WebSocketRoute(project + "/live", self._live),
+            Route("/v1/contracts", contracts.listed, methods=["GET"]),
+            Route("/v1/contracts/{name}", contracts.look, methods=["GET"]),
+            Route("/v1/contracts/{name}", contracts.put, methods=["PUT"]),
+            Route("/v1/contracts/{name}/migrate", contracts.migrate, methods=["POST"]),
+            Route("/", pages.console, methods=["GET"]),
+            Route("/healthz", pages.healthz, methods=["GET"]),
+            Route("/readyz", pages.readyz, methods=["GET"]),
+            Route("/metrics", pages.metrics, methods=["GET"]),
+            Route("/openapi.json", pages.openapi, methods=["GET"]),
+            Mount("/console", pages.Files("console", "the console")),
+            Mount("/client", pages.Files("client", "the browser client")),
+            Mount("/demo", pages.Files("demo", "the demo", html=True)),
+        ]
+
+    async def _live(self, websocket: WebSocket) -> None:
+        house: House | None = self.state.house
+        if house is None or house.stopping.is_set():
+            await websocket.close(1013)
+        else:
+            await house.hall.live(websocket)
+
+
+class _pools:
+    """The thread pools, for as long as the server runs."""
+
+    def __enter__(self) -> Workers:
+        self._turns = ThreadPoolExecutor(TURN_THREADS, "turn")
+        self._reads = ThreadPoolExecutor(READ_THREADS, "read")
+        return Workers(self._turns, self._reads)
+
+    def __exit__(self, *_: object) -> None:
+        self._turns.shutdown()
+        self._reads.shutdown()

@@ -1,0 +1,132 @@
+"""`sharelite projects`: the projects of a running server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import ShareliteError
+
+
+class Remote(ShareliteError):
+    """What a server answered, or that it did not."""
+
+    code = "remote"
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Server:
+    """A running server, by HTTP."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._client = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=60.0)
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer's JSON. Raises Remote."""
+        try:
+            answer = self._client.request(method, path, json=body)
+        except httpx.HTTPError as problem:
+            raise Remote(f"{self._client.base_url}: {problem}; is it running? see `sharelite serve --help`") from None
+        if answer.is_error:
+            raise Remote(_told(answer))
+        return answer.json() if answer.content else None
+
+    def project(self, name: str) -> dict[str, Any]:
+        """The project of this id or name. Raises Remote."""
+        projects: list[dict[str, Any]] = self.ask("GET", "/v1/projects")["projects"]
+        for project in projects:
+            if name in (project["id"], project["name"]):
+                return project
+        raise Remote(f"there is no project {name!r}; `sharelite projects list` shows those there are")
+
+
+def _told(answer: httpx.Response) -> str:
+    try:
+        error = answer.json()["error"]
+        places = [f"\n  {fault.get('pointer') or '/'}: {fault['message']}" for fault in error["errors"]]
+        return f"{error['message']}{''.join(places)}"
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.request.url}: status {answer.status_code}, and nothing that explains it"
+
+
+@click.group()
+@click.option("--url", default="http://127.0.0.1:8080", envvar="SHARELITE_URL", show_default=True, show_envvar=True)
+@click.option("--token", envvar="SHARELITE_TOKEN", show_envvar=True, help="Better in the environment than here.")
+@click.pass_context
+def projects(context: click.Context, url: str, token: str | None) -> None:
+    """List, make, rename and delete projects of a running server.
+
+    \b
+    Examples:
+      sharelite projects list
+      sharelite projects create plan --contract todo
+      sharelite projects create plan --contract contracts/todo.schema.json
+      sharelite projects delete plan
+    """
+    context.obj = Server(url, token)
+
+
+@projects.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As the server tells it.")
+@click.pass_obj
+def list_(server: Server, as_json: bool) -> None:
+    """The projects that you may read."""
+    found = server.ask("GET", "/v1/projects")["projects"]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    table = Table("Name", "Version", "KiB", "Online", "Contract", "Id", box=None, header_style="bold")
+    for each in found:
+        size = "?" if each["size"] is None else f"{each['size'] // 1024:,}"
+        version = each["problem"] or str(each["version"])
+        table.add_row(each["name"], version, size, str(each["connections"]), each["contract"] or "", each["id"])
+    Console().print(table)
+
+
+@projects.command()
+@click.argument("name")
+@click.option("--contract", required=True, help="The name of a contract that the server has, or a file.")
+@click.option("--public", is_flag=True, help="Everybody may read it.")
+@click.pass_obj
+def create(server: Server, name: str, contract: str, public: bool) -> None:
+    """Make a project and print its id."""
+    chosen: Any = contract
+    if contract.endswith(".json"):
+        from ..schema.bundle import load
+
+        chosen = load(Path(contract))
+    made = server.ask("POST", "/v1/projects", {"name": name, "contract": chosen, "public": public})
+    click.echo(made["id"])
+
+
+@projects.command()
+@click.argument("project")
+@click.argument("name")
+@click.pass_obj
+def rename(server: Server, project: str, name: str) -> None:
+    """Give a project (id or name) another name."""
+    server.ask("PATCH", f"/v1/projects/{server.project(project)['id']}", {"name": name})
+
+
+@projects.command()
+@click.argument("project")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def delete(server: Server, project: str, yes: bool) -> None:
+    """Delete a project (id or name) with its whole history."""
+    found = server.project(project)
+    if not yes:
+        click.confirm(f"Delete {found['name']!r} at version {found['version']}, with its history?", abort=True)
+    server.ask("DELETE", f"/v1/projects/{found['id']}")

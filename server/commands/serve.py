@@ -1,0 +1,142 @@
+"""`sharelite serve`: a server on a data directory."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+
+from .. import logs
+from ..app import Sharelite, create_app
+from ..errors import ShareliteError
+from .listening import Server, configured
+
+logger = logging.getLogger(__name__)
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class CannotServe(ShareliteError):
+    code = "cannot_serve"
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--port", default=8080, show_default=True, help="0: any free one; the address is printed.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--contracts",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder of *.schema.json: the newest versions of the contracts of these names.",
+)
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A key file (see `sharelite token --help`): who comes needs a token.",
+)
+@click.option("--origin", "origins", multiple=True, help="Another site whose pages may call, e.g. https://app.example.")
+@click.option("--name", "names", multiple=True, help="A host name this server goes by; others are turned away.")
+@click.option("--public", multiple=True, help="A pattern of projects that everybody may read, e.g. 'demo-*'.")
+@click.option("--log", "form", type=click.Choice(["rich", "json"]), help="Default: rich at a terminal, else json.")
+@click.option("--log-level", default="INFO", type=click.Choice(LEVELS), show_default=True)
+def serve(
+    data: Path,
+    port: int,
+    host: str,
+    contracts: Path | None,
+    keys: Path | None,
+    origins: tuple[str, ...],
+    names: tuple[str, ...],
+    public: tuple[str, ...],
+    form: logs.Form | None,
+    log_level: str,
+) -> None:
+    """Serve the data directory DATA, which is made if it is not there.
+
+    Without --keys everybody who reaches the server owns everything, so it listens on this machine only.
+
+    \b
+    Examples:
+      sharelite serve data
+      sharelite serve data --port 0 --contracts contracts
+      sharelite serve data --host 0.0.0.0 --keys keys.json --origin https://app.example
+    """
+    if keys is None and not is_loopback(host):
+        raise CannotServe(f"--host {host} can be reached by others, so it needs --keys; see `sharelite token --help`")
+    logs.set_up(form or ("rich" if sys.stderr.isatty() else "json"), log_level)
+    app = create_app(data, contracts=contracts, keys=keys, origins=origins, hosts=names or None, public=public)
+    run(app, host, port, "" if keys else "no keys: whoever can reach this address owns every project")
+
+
+def run(app: Sharelite, host: str, port: int, note: str = "") -> None:
+    """Serve until a signal comes. Raises what stands in the way, as one sentence."""
+    listener = bound(host, port)
+    address = f"http://{'[' + host + ']' if ':' in host else host}:{listener.getsockname()[1]}"
+
+    def ready() -> None:
+        out = Console(stderr=True, highlight=False, soft_wrap=True)
+        out.print(f"Sharelite serves [bold]{escape(str(app.settings.data))}[/] at [bold]{address}[/]")
+        if note:
+            out.print(note, style="dim")
+        logger.info("ready", extra={"address": address})
+
+    with trouble_told(app.settings.data), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(app, listener, ready))
+
+
+async def _serve(app: Sharelite, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """The life of the data directory is around that of the listener, so that its errors are ours to tell."""
+    async with app.running():
+        server = Server(configured(app, lifespan="off"), ready, app.farewell)
+        await server.serve(sockets=[listener])
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A listening socket, before anything else is begun. Raises CannotServe."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as problem:
+        listener.close()
+        why = os.strerror(problem.errno) if problem.errno else str(problem)
+        raise CannotServe(f"cannot listen at {host} port {port}: {why}; another --port may be free (0: any)") from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def trouble_told(data: Path) -> Iterator[None]:
+    """What the operating system refuses, as a sentence about the data directory."""
+    try:
+        yield
+    except OSError as problem:
+        raise CannotServe(f"{problem.filename or data}: {problem.strerror or problem}") from problem
+    except KeyboardInterrupt:
+        pass

@@ -1,0 +1,285 @@
+"""The description of the HTTP interface that /openapi.json gives out (OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import __version__
+
+JSON = dict[str, Any]
+TEXT: JSON = {"type": "string"}
+WHOLE: JSON = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+BOOLEAN: JSON = {"type": "boolean"}
+ID: JSON = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+OBJECT: JSON = {"type": "object"}
+LIST: JSON = {"type": "array"}
+
+
+def document(root: str = "") -> JSON:
+    """The whole description, for a server that is reached below `root`."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sharelite",
+            "version": __version__,
+            "description": "One project is one SQLite database. Live: a websocket at /v1/projects/{project}/live.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": root or "/"}],
+        "security": [{"bearer": []}, {}],
+        "paths": PATHS,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def _ref(name: str) -> JSON:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(required: str, **properties: JSON) -> JSON:
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+def _list(items: JSON) -> JSON:
+    return {"type": "array", "items": items}
+
+
+def _maybe(schema: JSON) -> JSON:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _content(schema: JSON, kind: str = "application/json") -> JSON:
+    return {"content": {kind: {"schema": schema}}}
+
+
+def _answers(*statuses: int, **good: JSON) -> JSON:
+    """Good answers by status (`_200=...`), and the errors that may come instead."""
+    answers = {status.removeprefix("_"): answer for status, answer in good.items()}
+    for status in (*statuses, 400, 401, 429, 503):
+        answers[str(status)] = {"description": ERRORS[status], **_content(_ref("Error"))}
+    return answers
+
+
+def _operation(summary: str, answers: JSON, body: JSON | None = None, query: JSON | None = None) -> JSON:
+    operation: JSON = {"summary": summary, "responses": answers}
+    if body is not None:
+        operation["requestBody"] = {"required": True, **_content(body)}
+    if query:
+        operation["parameters"] = [{"name": name, "in": "query", "schema": schema} for name, schema in query.items()]
+    return operation
+
+
+def _path(name: str, schema: JSON) -> list[JSON]:
+    return [{"name": name, "in": "path", "required": True, "schema": schema}]
+
+
+ERRORS = {
+    400: "The request cannot be read",
+    401: "A valid token is needed",
+    403: "The token does not give this role",
+    404: "It is not there, or not to be seen with this token",
+    408: "The body came too slowly",
+    409: "It collides with what is there",
+    410: "The version is ahead of the project, or no longer there",
+    412: "The database is another one by now",
+    413: "The body is too large",
+    415: "The body is not application/json",
+    422: "It can be read, but not be done",
+    429: "Too many at once",
+    503: "Not now; try again",
+}
+SCHEMAS: JSON = {
+    "Fault": _object("message", message=TEXT, table=TEXT, key=LIST, pointer=TEXT),
+    "Error": _object(
+        "error",
+        error=_object("code message errors", code=TEXT, message=TEXT, errors=_list(_ref("Fault"))),
+        version=WHOLE,
+    ),
+    "Project": _object(
+        "id name contract public created by role connections users version size problem",
+        id=ID,
+        name=TEXT,
+        contract=_maybe(TEXT),
+        public=BOOLEAN,
+        created={**WHOLE, "description": "milliseconds since 1970"},
+        by=TEXT,
+        role={"enum": ["reader", "editor", "owner"]},
+        connections={**WHOLE, "description": "open websockets"},
+        users=_list(TEXT),
+        version=_maybe(WHOLE),
+        size=_maybe({**WHOLE, "description": "bytes"}),
+        problem={**_maybe(TEXT), "description": "why it cannot be read"},
+    ),
+    "NewProject": {
+        **_object("name contract", name=TEXT, contract={"anyOf": [TEXT, OBJECT]}, public=BOOLEAN),
+        "additionalProperties": False,
+    },
+    "AlteredProject": {**_object("", name=TEXT, public=BOOLEAN), "additionalProperties": False},
+    "Commit": _object(
+        "v at by kind changes",
+        v=WHOLE,
+        id=LIST,
+        at=WHOLE,
+        by=TEXT,
+        kind=TEXT,
+        tag=TEXT,
+        changes=_list(LIST),
+    ),
+    "Push": _object(
+        "",
+        id={"type": "array", "prefixItems": [ID, {**WHOLE, "minimum": 1}], "minItems": 2, "maxItems": 2},
+        contract=_maybe(TEXT),
+        changes=_list(LIST),
+        expect=_list(LIST),
+        missing={"enum": ["refuse", "skip"]},
+        tag=_maybe({"type": "string", "maxLength": 256}),
+        call=_maybe(TEXT),
+        args=OBJECT,
+    ),
+    "Contract": _object(
+        "name version hash created by", name=TEXT, version=WHOLE, hash=TEXT, created=WHOLE, by=TEXT, document=OBJECT
+    ),
+    "Migration": {
+        **_object(
+            "projects",
+            projects={"anyOf": [_list(TEXT), {"const": "all"}]},
+            dry_run={**BOOLEAN, "default": True},
+            allow_destructive={**BOOLEAN, "default": False},
+        ),
+        "additionalProperties": False,
+    },
+    "Migrated": _object(
+        "id name kind steps reasons version problem",
+        id=ID,
+        name=TEXT,
+        kind=_maybe(TEXT),
+        steps=_list(TEXT),
+        reasons=_list(TEXT),
+        version=_maybe(WHOLE),
+        problem=_maybe(TEXT),
+    ),
+}
+FILE_HEADERS: JSON = {
+    "ETag": {"schema": TEXT},
+    "Sharelite-Version": {"schema": TEXT, "description": "the feed goes on from here"},
+    "Sharelite-Epoch": {"schema": TEXT},
+}
+
+
+def _good(description: str, schema: JSON) -> JSON:
+    return {"description": description, **_content(schema)}
+
+
+def _file() -> JSON:
+    binary = _content({}, "application/vnd.sqlite3")
+    return {"description": "A SQLite database", "headers": FILE_HEADERS, **binary}
+
+
+def _pages() -> JSON:
+    page = _content(_object("commits version", commits=_list(_ref("Commit")), version=WHOLE))
+    page["content"] |= {"text/event-stream": {"schema": TEXT}, "application/x-ndjson": {"schema": TEXT}}
+    return {"description": "A page; live, as events; or all of them, one per line", **page}
+
+
+HEAD: JSON = {
+    "200": {"description": "As GET, without the body", "headers": FILE_HEADERS},
+    "401": {"description": ERRORS[401]},
+    "404": {"description": ERRORS[404]},
+}
+NO_IMAGE = _object("image", image={"type": "null"})
+ITS_CONTRACT = _object("name hash document", name=_maybe(TEXT), hash=TEXT, document=OBJECT)
+PATHS: JSON = {
+    "/v1/projects": {
+        "get": _operation(
+            "The projects that the caller may read",
+            _answers(_200=_good("Projects", _object("projects", projects=_list(_ref("Project"))))),
+            query={"name": TEXT},
+        ),
+        "post": _operation(
+            "Make a project",
+            _answers(403, 404, 408, 409, 413, 415, 422, _201=_good("Made", _ref("Project"))),
+            _ref("NewProject"),
+        ),
+    },
+    "/v1/projects/{project}": {
+        "parameters": _path("project", ID),
+        "get": _operation("One project", _answers(404, _200=_good("Project", _ref("Project")))),
+        "patch": _operation(
+            "Rename, publish",
+            _answers(403, 404, 408, 409, 413, 415, 422, _200=_good("Altered", _ref("Project"))),
+            _ref("AlteredProject"),
+        ),
+        "delete": _operation("Delete, with its files", _answers(403, 404, _204={"description": "Deleted"})),
+    },
+    "/v1/projects/{project}/db": {
+        "parameters": _path("project", ID),
+        "get": _operation(
+            "The database now", _answers(404, 412, _200=_file(), _304={"description": "The caller has it"})
+        ),
+        "head": _operation("Its version", HEAD),
+    },
+    "/v1/projects/{project}/image": {
+        "parameters": _path("project", ID),
+        "get": _operation("The newest image", _answers(404, _200=_good("Null: there is none", NO_IMAGE))),
+    },
+    "/v1/projects/{project}/commits": {
+        "parameters": _path("project", ID),
+        "get": _operation(
+            "Commits after a version",
+            _answers(404, 410, _200=_pages()),
+            query={"after": WHOLE, "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
+        ),
+    },
+    "/v1/projects/{project}/mutations": {
+        "parameters": _path("project", ID),
+        "post": _operation(
+            "A mutation; with an id it can be sent again",
+            _answers(
+                403, 404, 408, 409, 410, 413, 415, 422, _200=_good("Its version", _object("version", version=WHOLE))
+            ),
+            _ref("Push"),
+        ),
+    },
+    "/v1/projects/{project}/contract": {
+        "parameters": _path("project", ID),
+        "get": _operation("The contract it has", _answers(404, _200=_good("Contract", ITS_CONTRACT))),
+    },
+    "/v1/contracts": {
+        "get": _operation(
+            "Named contracts",
+            _answers(403, _200=_good("The newest of each", _object("contracts", contracts=_list(_ref("Contract"))))),
+        ),
+    },
+    "/v1/contracts/{name}": {
+        "parameters": _path("name", TEXT),
+        "get": _operation(
+            "A contract",
+            _answers(404, _200=_good("Contract", _ref("Contract"))),
+            query={"version": {**WHOLE, "minimum": 1}},
+        ),
+        "put": _operation(
+            "The next version of a contract",
+            _answers(
+                403, 404, 408, 413, 415, 422,
+                _200=_good("As it was", _ref("Contract")), _201=_good("A new version", _ref("Contract")),
+            ),
+            OBJECT,
+        ),
+    },
+    "/v1/contracts/{name}/migrate": {
+        "parameters": _path("name", TEXT),
+        "post": _operation(
+            "Bring projects to the newest version",
+            _answers(
+                403, 404, 408, 409, 413, 415, 422,
+                _200=_good("What was or would be done", _object("projects", projects=_list(_ref("Migrated")))),
+            ),
+            _ref("Migration"),
+        ),
+    },
+    "/healthz": {"get": _operation("Alive", {"200": _good("Yes", OBJECT)})},
+    "/readyz": {"get": _operation("Ready", _answers(_200=_good("Yes", OBJECT)))},
+}  # fmt: skip

@@ -1,0 +1,60 @@
+"""Request bodies: counted while they come, cut off when they come too slowly, decoded into what was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from ..errors import BadRequest, TooLarge
+from .faults import Answered
+
+T = TypeVar("T")
+#: After the first seconds a body has to come at this rate.
+SLOWEST = 100 * 1024
+#: Decoding more than this would keep the event loop from everybody else.
+LARGE = 256 * 1024
+
+
+async def read(request: Request, limit: int, seconds: float) -> bytes:
+    """The whole body. Raises TooLarge as soon as it is known to be, and Answered for what is not JSON or too slow."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" or ("content-type" not in request.headers and "origin" in request.headers):
+        # A page of somebody else may post other types without asking first.
+        raise Answered("unsupported_media_type", "the body has to be application/json")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Answered("unsupported_media_type", "content-encoding: only identity")
+    told = request.headers.get("content-length", "0")
+    if told.isdecimal() and int(told) > limit:
+        raise TooLarge("the body", int(told), limit)
+    return await _collect(request, limit, seconds)
+
+
+async def _collect(request: Request, limit: int, seconds: float) -> bytes:
+    loop = asyncio.get_running_loop()
+    start, size, chunks = loop.time(), 0, []
+    try:
+        async with asyncio.timeout(seconds) as timeout:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge("the body", size, limit)
+                chunks.append(chunk)
+                timeout.reschedule(start + seconds + size / SLOWEST)
+    except TimeoutError:
+        raise Answered("timeout", f"the body came too slowly: {size:,} bytes so far") from None
+    except ClientDisconnect:
+        raise BadRequest("the body broke off") from None
+    return b"".join(chunks)
+
+
+async def decode(raw: bytes, kind: type[T]) -> T:
+    """JSON as one of our structs. Raises BadRequest that says what is wrong and where."""
+    try:
+        if len(raw) > LARGE:
+            return await asyncio.to_thread(msgspec.json.decode, raw, type=kind)
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
+        raise BadRequest(f"the body: {problem}") from None

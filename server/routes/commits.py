@@ -1,0 +1,92 @@
+"""The log over HTTP: pages of commits, all of them as lines, or live as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from ..errors import BadRequest, CursorGone, ShareliteError
+from ..sync.wire import SAFE
+from ..tokens import LEEWAY
+from .answers import whole
+from .house import House, house
+
+if TYPE_CHECKING:
+    from ..project import Project
+
+PAGE = 100
+KEEP_ALIVE_SECONDS = 15.0
+
+
+async def commits(request: Request) -> Response:
+    """Commits after a version: a page as JSON, or what the Accept header names."""
+    here = house(request)
+    record, identity, _ = await here.enter(request, "reader")
+    project = await here.catalog.open(record.id)
+    after = whole(request, "after", 0, SAFE - 1)
+    accept = request.headers.get("accept", "")
+    if "text/event-stream" in accept:
+        expires = None if identity.expires is None else identity.expires + LEEWAY
+        return _stream(_events(here, project, _resumed(request, after), expires), "text/event-stream")
+    if after > project.version:
+        raise CursorGone(f"version {after} is ahead of the project, which is at {project.version}")
+    if "application/x-ndjson" in accept:
+        return _stream(_lines(project, after, project.version), "application/x-ndjson")
+    limit = whole(request, "limit", PAGE, SAFE - 1)
+    if not 1 <= limit <= here.settings.limits.commits:
+        raise BadRequest(f"limit: needs a whole number from 1 to {here.settings.limits.commits:,}")
+    page = await project.commits(after, limit)
+    body = b'{"commits":[' + b",".join(commit.json for commit in page) + b'],"version":%d}' % project.version
+    return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
+
+
+async def _lines(project: Project, after: int, until: int) -> AsyncIterator[bytes]:
+    """One commit per line, up to the version at which this began."""
+    while after < until:
+        page = await project.commits(after, min(1000, until - after))
+        yield b"".join(commit.json + b"\n" for commit in page)
+        after = page[-1].version
+
+
+async def _events(here: House, project: Project, cursor: int, expires: float | None) -> AsyncIterator[bytes]:
+    """Every commit as an event with its version as id, and a comment now and then so that proxies keep the line."""
+    news = asyncio.Event()
+    subscription = project.feed.subscribe(news.set)
+    try:
+        while not here.stopping.is_set() and (expires is None or time.time() < expires):
+            here.catalog.record(project.id)
+            news.clear()
+            page = await project.commits(cursor, here.settings.limits.commits)
+            if page:
+                yield b"".join(b"id: %d\ndata: %b\n\n" % (commit.version, commit.json) for commit in page)
+                cursor = page[-1].version
+            elif not await _within(news, KEEP_ALIVE_SECONDS):
+                yield b": still here\n\n"
+    except ShareliteError as problem:
+        yield f"event: goodbye\ndata: {problem.code}\n\n".encode()
+    finally:
+        subscription.close()
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+def _resumed(request: Request, after: int) -> int:
+    """Where a browser's EventSource that lost its connection goes on."""
+    last = request.headers.get("last-event-id", "")
+    return int(last) if last.isascii() and last.isdecimal() and len(last) <= 16 else after
+
+
+def _stream(content: AsyncIterator[bytes], media_type: str) -> Response:
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(content, headers=headers, media_type=media_type)
