@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ContractInvalid
+from .conditions import check_conditions
 from .document import Document
 from .graph import Graph
 from .keywords import check_keywords, schemas
@@ -61,6 +62,8 @@ def _tables(document: Document, graph: Graph, faults: Faults) -> tuple[dict[str,
     shaper = Shaper(document, graph, faults)
     relations = Relations(document.value, faults)
     shapes = list(shaper.parts())
+    for rows in shapes:
+        check_conditions(rows.root, document, faults)
     tables = relations.read(shapes) if not faults else {}
     for schema, pointer in schemas(document.value, ""):
         unread = "x-sql" in schema and join(pointer, "x-sql") not in shaper.used

@@ -114,15 +114,13 @@ def _measure(root: Schema, faults: Faults) -> None:
     waiting: list[tuple[Any, str, int]] = [(root, "", 1)]
     while waiting:
         value, pointer, depth = waiting.pop()
-        size += len(value) if isinstance(value, str) else 1
-        if isinstance(value, dict | list):
-            if depth > MAX_DEPTH:
-                faults.add(pointer, f"more than {MAX_DEPTH} objects and arrays inside each other")
-                return
-            pairs = value.items() if isinstance(value, dict) else enumerate(value)
-            for name, item in pairs:
-                size += len(name) if isinstance(name, str) else 1
-                waiting.append((item, join(pointer, name), depth + 1))
-        if size > MAX_BYTES:
-            faults.add("", f"the contract has more than {MAX_BYTES:,} bytes")
+        if depth > MAX_DEPTH:
+            faults.add(pointer, f"more than {MAX_DEPTH} objects and arrays inside each other")
             return
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            size += sum(len(text) if isinstance(text, str) else 1 for text in (name, item))
+            if size > MAX_BYTES:
+                faults.add("", f"the contract has more than {MAX_BYTES:,} bytes")
+                return
+            if isinstance(item, dict | list):
+                waiting.append((item, join(pointer, name), depth + 1))

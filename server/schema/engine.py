@@ -61,7 +61,7 @@ class Judge:
                 copy[name] = [self._ready(inner, base) for inner in value]
             elif name in NAMED:
                 copy[name] = {key: self._ready(inner, base) for key, inner in value.items()}
-            elif name != "$id" and not name.startswith("x-"):
+            elif name not in ("$id", "$schema") and not name.startswith("x-"):
                 copy[name] = value
         return copy
 

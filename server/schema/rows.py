@@ -14,14 +14,9 @@ from ..model import Fault, Key, Row, Value
 from .column import Column, WrongValue, described
 from .engine import Judge
 from .places import Schema, join
-from .shape import Group
+from .shape import ACROSS, Group
 from .tree import shown
 
-#: Keywords of an object that look at several of its properties at once.
-ACROSS = frozenset(
-    "allOf anyOf oneOf not if then else dependentRequired dependentSchemas minProperties maxProperties propertyNames "
-    "const enum".split()
-)
 Test = Callable[[Value], bool]
 
 

@@ -14,6 +14,11 @@ from .document import Document
 from .graph import Graph
 from .places import Faults, Schema, join
 
+#: Keywords of an object that look at several of its properties at once.
+ACROSS = frozenset(
+    "allOf anyOf oneOf not if then else dependentRequired dependentSchemas minProperties maxProperties propertyNames "
+    "const enum".split()
+)
 LOOKS_IN = frozenset("allOf anyOf oneOf not if then else enum const".split())
 CLOSED = "with `properties` of their own and no others, that do not contain themselves"
 

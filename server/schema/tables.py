@@ -79,8 +79,13 @@ def create_index(table: Table, index: Index) -> str:
 
 def create_view(table: Table) -> str:
     """The rows with their defaults; what an absent object would default to stays NULL."""
-    shown = [f"{shown_value(table, column)} AS {quoted(column.name)}" for column in table.columns.values()]
-    return f"CREATE VIEW {quoted(table.name + '_full')} AS SELECT {', '.join(shown)} FROM {quoted(table.name)}"
+    shown = ", ".join(_shown(table, column) for column in table.columns.values())
+    return f"CREATE VIEW {quoted(table.name + '_full')} AS SELECT {shown} FROM {quoted(table.name)}"
+
+
+def _shown(table: Table, column: Column) -> str:
+    value, name = shown_value(table, column), quoted(column.name)
+    return name if value == name else f"{value} AS {name}"
 
 
 def shown_value(table: Table, column: Column) -> str:

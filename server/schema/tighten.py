@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from .column import Column
 from .document import ANNOTATIONS
 from .places import Schema
-from .rows import ACROSS
-from .shape import Group
+from .shape import ACROSS, Group
 from .table import Table
 
 
