@@ -8,12 +8,14 @@ import { Capture } from '../capture/capture.js';
 import type { Value } from '../api.js';
 import type { Cell, Db } from '../engine/types.js';
 import { Confirmed } from './confirmed.js';
+import { CannotApply, explained } from './errors.js';
 import { guardStatement } from './guard.js';
 import { Draft, isSameId, type Pending } from './layers.js';
-import { net } from './net.js';
+import { idOf, net } from './net.js';
 import { Operations } from './operations.js';
+import { difference, readRow, tellWhatHappened } from './rows.js';
 import { merge, touch } from './touched.js';
-import type { Change, Check, Commit, DraftId, Edited, MutationId, Operation, PendOptions, Rebased, TableInfo, Writer } from './types.js';
+import type { Change, Check, Commit, DraftId, Edited, MutationId, Operation, PendOptions, Rebased, Row, TableInfo, Writer } from './types.js';
 
 export class Core {
   private readonly confirmed: Confirmed;
@@ -24,6 +26,7 @@ export class Core {
   private nextDraft = 1;
   /** How many drafts lie on the rows at this moment; the others are about to be put back. */
   private standing = 0;
+  private ranSql = false;
   private readonly writer: Writer = {
     apply: (operation) => this.operations.apply(operation),
     applyAll: (operations) => this.applyAll(operations),
@@ -238,14 +241,33 @@ export class Core {
   private attempt(fn: (writer: Writer) => void, check: Check = () => undefined): Edited {
     const edited: Edited = { changes: [], touched: new Map(), dropped: [] };
     this.savepoint(() => {
+      this.ranSql = false;
       fn(this.writer);
-      const happened = this.capture.drain();
+      const happened = this.verified(this.capture.drain());
       edited.changes = net(happened);
       touch(edited.touched, happened);
       check(edited);
       return true;
     });
     return edited;
+  }
+
+  /**
+   * SQL may do things that SQLite tells in another order than they happened (a cascade that changes a key of its own
+   * table). Then the rows are read as they are and as they were, and exactly that difference is done instead.
+   */
+  private verified(happened: Change[]): Change[] {
+    if (!this.ranSql || tellWhatHappened(this.db, this.tables, happened)) return happened;
+    const places = [...new Map(happened.map((change) => [idOf(change), change])).values()];
+    const read = (): (Row | undefined)[] => places.map(([, table, key]) => readRow(this.db, this.tables.get(table)!, key));
+    const after = read();
+    this.db.run('ROLLBACK TO edit');
+    const before = read();
+    const changes = places.map(([, table, key], i) => difference(table, key, before[i], after[i]));
+    this.applyAll(net(changes.filter((change) => change !== undefined)));
+    const restated = this.capture.drain();
+    if (tellWhatHappened(this.db, this.tables, restated)) return restated;
+    throw new CannotApply('failed', 'this SQL changes keys and references in a way that cannot be told as changes of rows');
   }
 
   /** What `action` writes stays if it returns true. */
@@ -278,7 +300,12 @@ export class Core {
 
   private sql(sql: string, params?: readonly Cell[]): Value[][] {
     guardStatement(sql);
-    return this.db.all(sql, params);
+    this.ranSql = true;
+    try {
+      return this.db.all(sql, params);
+    } catch (error) {
+      throw explained(error, sql);
+    }
   }
 
   private confirm(commits: readonly Commit[]): void {

@@ -1,5 +1,6 @@
 /** What can go wrong in the core. */
 import type { Key } from '../api.js';
+import { SqlError } from '../engine/errors.js';
 
 /** The confirmed rows are not those of the server: load the file again. Never the user's fault. */
 export class Diverged extends Error {
@@ -29,4 +30,17 @@ export class CannotApply extends Error {
   ) {
     super(message, options);
   }
+}
+
+const CODES: readonly (readonly [RegExp, CannotApplyCode])[] = [
+  [/UNIQUE constraint/i, 'unique'],
+  [/FOREIGN KEY constraint/i, 'reference'],
+  [/constraint failed|cannot store/i, 'invalid'],
+];
+
+/** What SQLite would not do, in the words of a refusal; other errors as they are. */
+export function explained(error: unknown, where: string, table?: string, key?: Key): unknown {
+  if (!(error instanceof SqlError)) return error;
+  const code = CODES.find(([pattern]) => pattern.test(error.reason))?.[1] ?? 'failed';
+  return new CannotApply(code, `${where}: ${error.reason}`, table, key, { cause: error });
 }

@@ -1,9 +1,8 @@
 /** Row operations with the server's meaning, run here on the rows that the user sees. */
 import { sameCell } from '../capture/capture.js';
 import { keyText } from '../capture/wire.js';
-import { SqlError } from '../engine/errors.js';
 import type { Db } from '../engine/types.js';
-import { CannotApply, type CannotApplyCode } from './errors.js';
+import { CannotApply, explained } from './errors.js';
 import { deleteSql, existsSql, insertSql, properties, updateSql } from './statements.js';
 import type { Key, Operation, Row, TableInfo } from './types.js';
 
@@ -28,7 +27,7 @@ export class Operations {
       else if (this.exists(table, key)) this.update(table, key, operation[3], missing);
       else this.insert(table, key, operation[3]);
     } catch (error) {
-      throw explained(error, operation);
+      throw explained(error, `${name} ${keyText(key)}`, name, key);
     }
   }
 
@@ -118,17 +117,4 @@ function emptied(operation: Operation): Operation | undefined {
 
 function isCollision(failure: Failure): boolean {
   return failure.error instanceof CannotApply && failure.error.code === 'unique';
-}
-
-const CODES: readonly (readonly [RegExp, CannotApplyCode])[] = [
-  [/UNIQUE constraint/i, 'unique'],
-  [/FOREIGN KEY constraint/i, 'reference'],
-  [/constraint failed|cannot store/i, 'invalid'],
-];
-
-function explained(error: unknown, operation: Operation): Error {
-  if (!(error instanceof SqlError)) return error as Error;
-  const code = CODES.find(([pattern]) => pattern.test(error.reason))?.[1] ?? 'failed';
-  const [, table, key] = operation;
-  return new CannotApply(code, `${table} ${keyText(key)}: ${error.reason}`, table, key, { cause: error });
 }

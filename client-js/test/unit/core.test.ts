@@ -100,6 +100,20 @@ describe.each(ENGINES)('the core on $name', (engine) => {
     expect(code(['u', 'node', ['b'], { id: 'c' }])).toBe('invalid');
   });
 
+  it('restates what SQLite tells in the wrong order: a key that its own row refers to (S3)', () => {
+    const tree = `CREATE TABLE tree(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES tree(id) ON UPDATE CASCADE ON DELETE CASCADE, v REAL) STRICT`;
+    const db = engine.open(projectFile(engine, ['INSERT INTO tree VALUES(1, 1, 0.5), (2, 1, 1.5)'], [tree]));
+    const core = new Core(db);
+    const { changes, touched } = core.edit((writer) => writer.sql('UPDATE tree SET id = 9 WHERE id = 1'));
+    expect(db.all('SELECT * FROM tree ORDER BY id')).toEqual([[2, 9, 1.5], [9, 9, 0.5]]);
+    expect(changes).toEqual([
+      ['u', 'tree', [2], { parent: 9 }, { parent: 1 }],
+      ['i', 'tree', [9], { parent: 9, v: 0.5 }],
+      ['d', 'tree', [1], null, { parent: 1, v: 0.5 }],
+    ]);
+    expect([...touched.get('tree')!.keys()].sort()).toEqual(['[1]', '[2]', '[9]']);
+  });
+
   it('lets two rows swap a unique value (S4)', () => {
     const { db, core } = opened();
     const { changes } = core.edit((writer) =>
