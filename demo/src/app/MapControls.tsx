@@ -1,0 +1,65 @@
+/** Buttons on the map, and what is known of the thing below the pointer. */
+import type { ReactElement } from 'react';
+import { useCell } from '../cell';
+import { idIn, tableOf } from '../scene/paths';
+import { useProperty, useStudio } from './context';
+import { countryName, people } from './Sidebar';
+
+export function MapControls(): ReactElement {
+  const { world } = useStudio();
+  const round = useCell(world.round);
+  const zoom = (by: number): void => world.gestures.zoomAt(world.stage.camera.width / 2, world.stage.camera.height / 2, by, 240);
+  const upright = (): void => world.stage.flyTo({ pitch: 0, bearing: 0 });
+  return (
+    <div className="map-controls">
+      <div className="segmented" role="group">
+        <button type="button" aria-pressed={round} onClick={() => world.turn(true)} data-testid="globe">Globe</button>
+        <button type="button" aria-pressed={!round} onClick={() => world.turn(false)} data-testid="map">Map</button>
+      </div>
+      <div className="segmented">
+        <button type="button" title="Closer" onClick={() => zoom(1)} data-testid="closer">+</button>
+        <button type="button" title="Farther" onClick={() => zoom(-1)} data-testid="farther">−</button>
+        <button type="button" title="North up" onClick={upright} data-testid="upright">N</button>
+      </div>
+      <AddButton />
+      <span className="credit">Places: GeoNames, CC BY 4.0</span>
+    </div>
+  );
+}
+
+/** A new annotation in the middle of the view. */
+function AddButton(): ReactElement {
+  const { world, editing, store } = useStudio();
+  const add = (): void => {
+    const { lon, lat } = world.stage.camera;
+    const id = `${store.status.client.slice(0, 8)}-${Date.now().toString(36)}`;
+    const row = { id, name: 'New place', position: { lon: Math.round(lon * 1e4) / 1e4, lat: Math.round(lat * 1e4) / 1e4 }, icon: { shape: 'pin', size: 22, color: '#f4d35e' }, visibility: { priority: 50 } };
+    if (editing.tx((t) => { t.insert('annotation', row); })) world.selected.set(`annotation/${id}`);
+  };
+  return <div className="segmented"><button type="button" onClick={add} title="Add a place here" data-testid="add">Add place</button></div>;
+}
+
+export function Tooltip(): ReactElement | null {
+  const { world } = useStudio();
+  const hover = useCell(world.hovered);
+  return hover ? <TooltipOf key={hover.path} path={hover.path} x={hover.x} y={hover.y} /> : null;
+}
+
+function TooltipOf({ path, x, y }: { path: string; x: number; y: number }): ReactElement | null {
+  const { world } = useStudio();
+  const title = useProperty(`${path}/title`);
+  const style = { transform: `translate(${x + 14}px, ${y + 12}px)` };
+  if (tableOf(path) === 'route') {
+    const point = world.routes.point(path);
+    const text = point ? point.name || 'Route point' : String(title ?? '');
+    return <div className="tooltip" style={style} data-testid="tooltip"><b>{text}</b>{point && <small>Drag to move</small>}</div>;
+  }
+  const read = world.annotations.data.read(world.annotations.data.index.get(idIn(path)!) ?? -1);
+  const population = Number(read('population') ?? 0);
+  return (
+    <div className="tooltip" style={style} data-testid="tooltip">
+      <b>{String(read('name') ?? '')}</b>
+      <small>{[countryName(String(read('country') ?? '')), population ? `${people(population)} people` : '', String(read('interaction.tooltip') ?? '')].filter(Boolean).join(' · ')}</small>
+    </div>
+  );
+}

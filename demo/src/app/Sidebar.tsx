@@ -1,0 +1,110 @@
+/** What there is in the scene: cities by name, layers, routes, regions. */
+import { useDeferredValue, useState, type ReactElement } from 'react';
+import { useCell } from '../cell';
+import { pathTo, rowOf } from '../scene/paths';
+import { useQuery, useStudio, type Rows } from './context';
+
+const CITIES = `SELECT id, name, country, population, layer FROM annotation WHERE name LIKE ? ESCAPE '\\' ORDER BY population DESC, id LIMIT 40`;
+const COUNT = 'SELECT count(*) AS n FROM annotation';
+const LAYERS = 'SELECT l.id, l.title, l.color, l.visible, (SELECT count(*) FROM annotation a WHERE a.layer = l.id) AS n FROM layer l ORDER BY l."order"';
+const SHAPES = `SELECT 'route' AS kind, id, title, "line.color" AS color FROM route UNION ALL SELECT 'area', id, title, "fill.color" FROM area`;
+const DEFAULT_COLOR: Record<string, string> = { route: '#e5731a', area: '#43a047', layer: '#2f7ed8' };
+
+const regions = new Intl.DisplayNames(['en'], { type: 'region' });
+const numbers = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+const like = (text: string): string => `%${text.replace(/[\\%_]/g, (sign) => `\\${sign}`)}%`;
+
+export function countryName(code: string): string {
+  try { return code ? regions.of(code) ?? code : ''; } catch { return code; } // not every two letters are a region
+}
+export const people = (count: number): string => numbers.format(count);
+
+export function Sidebar(): ReactElement {
+  const [text, setText] = useState('');
+  const wanted = useDeferredValue(text);
+  const cities = useQuery(CITIES, [like(wanted)]);
+  const count = Number(useQuery(COUNT, [])[0]?.n ?? 0);
+  return (
+    <nav className="panel left" data-testid="sidebar">
+      <div className="panel-tools">
+        <input type="search" placeholder={`Search ${count.toLocaleString('en')} places`} value={text} onChange={(event) => setText(event.target.value)} data-testid="search" />
+      </div>
+      <div className="panel-scroll">
+        {text === '' && <><Layers /><Shapes /></>}
+        <h3>{text ? 'Found' : 'Largest cities'}</h3>
+        <Cities rows={cities} />
+      </div>
+    </nav>
+  );
+}
+
+function Cities({ rows }: { rows: Rows }): ReactElement {
+  const { world } = useStudio();
+  const selected = useCell(world.selected);
+  return (
+    <ul className="list" data-testid="cities">
+      {rows.map((row) => {
+        const path = pathTo('annotation', String(row.id));
+        return (
+          <li key={String(row.id)}>
+            <button type="button" aria-current={selected === path} onClick={() => { world.selected.set(path); world.goTo(path); }} data-testid={`city:${String(row.id)}`}>
+              <i className="dot" style={{ background: world.layers.look(String(row.layer)).color }} />
+              <span>{String(row.name)}<small>{countryName(String(row.country ?? ''))}</small></span>
+              <em>{people(Number(row.population ?? 0))}</em>
+            </button>
+          </li>
+        );
+      })}
+      {rows.length === 0 && <li className="empty">No place has this name.</li>}
+    </ul>
+  );
+}
+
+function Layers(): ReactElement {
+  const { world, editing } = useStudio();
+  const rows = useQuery(LAYERS, []);
+  const selected = useCell(world.selected);
+  return (
+    <>
+      <h3>Layers</h3>
+      <ul className="list" data-testid="layers">
+        {rows.map((row) => {
+          const path = pathTo('layer', String(row.id)), visible = row.visible !== 0;
+          return (
+            <li key={String(row.id)} className="with-action">
+              <button type="button" aria-current={selected === path} onClick={() => world.selected.set(path)} data-testid={`layer:${String(row.id)}`} data-dim={!visible || undefined}>
+                <i className="dot" style={{ background: String(row.color ?? DEFAULT_COLOR.layer) }} /><span>{String(row.title)}</span><em>{Number(row.n) > 0 ? Number(row.n).toLocaleString('en') : ''}</em>
+              </button>
+              <button type="button" className="eye" aria-pressed={visible} title={visible ? 'Hide for everybody' : 'Show'} onClick={() => editing.set(`${path}/visible`, !visible)} data-testid={`eye:${String(row.id)}`}>
+                <svg viewBox="0 0 16 16"><path d="M1.5 8s2.4-4.2 6.5-4.2S14.5 8 14.5 8 12.1 12.2 8 12.2 1.5 8 1.5 8Z" />{visible ? <circle cx="8" cy="8" r="2" /> : <path d="m3 13.5 10-11" />}</svg>
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+    </>
+  );
+}
+
+function Shapes(): ReactElement {
+  const { world } = useStudio();
+  const rows = useQuery(SHAPES, []);
+  const selected = useCell(world.selected);
+  return (
+    <>
+      <h3>Routes and regions</h3>
+      <ul className="list" data-testid="shapes">
+        {rows.map((row) => {
+          const kind = String(row.kind), path = pathTo(kind, String(row.id));
+          return (
+            <li key={path}>
+              <button type="button" aria-current={selected !== undefined && rowOf(selected) === path} onClick={() => { world.selected.set(path); world.goTo(path, 3); }} data-testid={`${kind}:${String(row.id)}`}>
+                <i className={kind === 'route' ? 'dash' : 'square'} style={{ background: String(row.color ?? DEFAULT_COLOR[kind]) }} /><span>{String(row.title)}</span>
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+    </>
+  );
+}

@@ -1,0 +1,204 @@
+/** The scene: what the store holds, on the stage, and what a hand on the canvas does to it. */
+import type { Store } from 'sharelite';
+import { Cell } from '../cell';
+import type { Place } from '../geo';
+import { Gestures, type Pointing } from '../view/gestures';
+import { Ground } from '../view/ground';
+import { Stage } from '../view/stage';
+import { AnnotationLayer } from './annotationLayer';
+import { AreaLayer } from './areaLayer';
+import type { Editing } from './editing';
+import { flatten } from './fields';
+import { LayerTable } from './layerTable';
+import { groundLook } from './looks';
+import { Markers, type Mark } from './markers';
+import { idIn, pathTo, rowOf, tableOf } from './paths';
+import type { People } from './people';
+import { RouteLayer } from './routeLayer';
+import type { Theme } from './theme';
+
+export interface Assets { land: ImageBitmap; borders: ArrayBuffer }
+export interface Hover { path: string; x: number; y: number }
+
+export class World implements Pointing {
+  readonly stage: Stage;
+  readonly selected = new Cell<string | undefined>(undefined);
+  readonly hovered = new Cell<Hover | undefined>(undefined);
+  readonly round = new Cell(true);
+  readonly layers: LayerTable;
+  readonly annotations: AnnotationLayer;
+  readonly routes: RouteLayer;
+  readonly areas: AreaLayer;
+  readonly gestures: Gestures;
+  private readonly ground: Ground;
+  private grabbed: { path: string; moved: boolean } | undefined;
+  private readonly stops: (() => void)[] = [];
+
+  constructor(host: HTMLElement, assets: Assets, readonly store: Store, readonly editing: Editing, readonly people: People, readonly theme: Cell<Theme>) {
+    this.stage = new Stage(host);
+    this.ground = new Ground(this.stage.uniforms, assets.land, assets.borders);
+    this.stage.add(...this.ground.parts);
+    this.layers = new LayerTable(store);
+    this.areas = new AreaLayer(store, this.stage, this.layers);
+    this.annotations = new AnnotationLayer(store, this.stage, this.layers, theme, () => [this.selectedAnnotation(), this.hoveredAnnotation()]);
+    this.routes = new RouteLayer(store, this.stage, this.layers, theme, this.selected);
+    this.gestures = new Gestures(this.stage, this.stage.overlayCanvas, this);
+    this.stage.before(() => this.ground.follow(this.stage.camera.eye.position.toArray()));
+    this.stops.push(
+      store.subscribe('scene', () => this.showGround()), theme.watch(() => this.showGround()),
+      this.selected.watch((selected) => { people.say({ selected }); this.stage.invalidate(); }),
+      this.hovered.watch(() => this.stage.invalidate()),
+      editing.session.watch((session) => people.say({ editing: session !== undefined })),
+    );
+    this.showGround();
+    this.look();
+  }
+
+  async open(): Promise<void> {
+    await this.annotations.open();
+    new Markers(this.stage, this.people, (path) => this.mark(path), () => ({ selected: this.selected.get(), hovered: this.hovered.get()?.path, accent: this.theme.get().accent }));
+    this.stage.invalidate();
+  }
+
+  close(): void {
+    this.stops.forEach((stop) => stop());
+    this.gestures.dispose();
+    for (const part of [this.layers, this.annotations, this.routes, this.areas]) part.close();
+    this.stage.dispose();
+  }
+
+  /** Shows a thing wherever it is. */
+  goTo(path: string, closer = 5): void {
+    const place = this.place(path);
+    if (place) this.stage.flyTo({ lon: place.lon, lat: place.lat, zoom: Math.max(this.stage.camera.zoom, closer) });
+  }
+
+  turn(round: boolean): void {
+    this.round.set(round);
+    this.stage.shape(round ? 1 : 0);
+  }
+
+  // What one points at.
+
+  hover(x: number, y: number, place: Place | undefined): void {
+    this.people.say({ at: place });
+    if (this.grabbed) return;
+    const path = this.pick(x, y, place);
+    this.hovered.set(path && tableOf(path) !== 'area' ? { path, x, y } : undefined);
+    this.stage.overlayCanvas.style.cursor = this.cursor(path);
+  }
+
+  leave(): void {
+    this.people.say({ at: undefined });
+    this.hovered.set(undefined);
+  }
+
+  click(x: number, y: number, place: Place | undefined): void {
+    const path = this.pick(x, y, place);
+    this.selected.set(path);
+  }
+
+  grab(x: number, y: number): boolean {
+    const path = this.routes.pickPoint(x, y) ?? this.draggable(this.annotations.pick(x, y));
+    if (!path) return false;
+    this.grabbed = { path, moved: false };
+    return true;
+  }
+
+  drag(place: Place): void {
+    const grabbed = this.grabbed;
+    if (!grabbed) return;
+    if (!grabbed.moved) {
+      grabbed.moved = true;
+      this.hovered.set(undefined);
+      this.selected.set(grabbed.path);
+      this.editing.hold();
+    }
+    const value = { lon: fine(place.lon), lat: fine(place.lat) };
+    this.editing.set(tableOf(grabbed.path) === 'route' ? grabbed.path : `${grabbed.path}/position`, value);
+  }
+
+  drop(cancelled: boolean): void {
+    if (this.grabbed?.moved) { if (cancelled) this.editing.abandon(); else this.editing.release(); }
+    this.grabbed = undefined;
+  }
+
+  private pick(x: number, y: number, place: Place | undefined): string | undefined {
+    const id = this.annotations.pick(x, y);
+    return this.routes.pickPoint(x, y) ?? (id !== undefined && this.selectable(id) ? pathTo('annotation', id) : undefined)
+      ?? this.routes.pickLine(x, y) ?? (place && this.areas.pick(place));
+  }
+
+  private reader(id: string): ReturnType<AnnotationLayer['data']['read']> {
+    return this.annotations.data.read(this.annotations.data.index.get(id) ?? -1);
+  }
+
+  private selectable(id: string): boolean { return this.reader(id)('interaction.selectable') !== false; }
+
+  /** Only what is selected can be dragged, so that panning over 25,000 icons moves none of them. */
+  private draggable(id: string | undefined): string | undefined {
+    if (id === undefined || pathTo('annotation', id) !== this.selected.get()) return undefined;
+    const read = this.reader(id);
+    return read('locked') === true || read('interaction.draggable') === false ? undefined : pathTo('annotation', id);
+  }
+
+  private cursor(path: string | undefined): string {
+    if (!path || tableOf(path) === 'area') return 'grab';
+    if (tableOf(path) === 'route') return path === rowOf(path) ? 'pointer' : 'move';
+    return this.selected.get() === path ? 'move' : String(this.reader(idIn(path)!)('interaction.cursor') ?? 'pointer');
+  }
+
+  private selectedAnnotation(): string | undefined { return annotationIn(this.selected.get()); }
+  private hoveredAnnotation(): string | undefined { return annotationIn(this.hovered.get()?.path); }
+
+  private place(path: string): Place | undefined {
+    const id = idIn(path);
+    if (tableOf(path) === 'annotation') {
+      const index = this.annotations.data.index.get(id ?? '');
+      return index === undefined ? undefined : { lon: this.annotations.lon(index), lat: this.annotations.lat(index) };
+    }
+    if (tableOf(path) === 'route') return this.routes.point(path) ?? middle(this.routes.routes.find((route) => route.id === id)?.points);
+    return middle(this.areas.areas.find((area) => area.id === id)?.corners);
+  }
+
+  private mark(path: string): Mark | undefined {
+    const table = tableOf(path);
+    if (table !== 'annotation' && (table !== 'route' || path === rowOf(path))) return undefined;
+    const place = this.place(path);
+    if (!place) return undefined;
+    const spot = this.stage.camera.project(place.lon, place.lat);
+    if (!spot.visible) return undefined;
+    const index = this.annotations.data.index.get(idIn(path)!);
+    if (table === 'route' || index === undefined) return { x: spot.x, y: spot.y, radius: 8 };
+    const box = this.annotations.points.hitbox(index, this.stage.camera.zoom);
+    return { x: spot.x + box.x, y: spot.y + box.y, radius: Math.max(4, box.radius) };
+  }
+
+  private showGround(): void {
+    const scene = flatten(this.store.peek('scene'));
+    this.ground.show(groundLook((name) => scene[name], this.theme.get()));
+    this.stage.uniforms.shared.uExaggeration.value = Number(scene['exaggeration'] ?? 1);
+    this.stage.invalidate();
+  }
+
+  /** The view that the scene was left with. */
+  private look(): void {
+    const scene = flatten(this.store.peek('scene'));
+    const at = (name: string): number => Number(scene[`view.${name}`] ?? 0);
+    this.stage.camera.set({ lon: at('lon'), lat: at('lat'), zoom: at('zoom'), pitch: at('pitch'), bearing: at('bearing') });
+  }
+}
+
+/** About a metre. */
+const fine = (degrees: number): number => Math.round(degrees * 1e5) / 1e5;
+
+function annotationIn(path: string | undefined): string | undefined {
+  return path && tableOf(path) === 'annotation' ? idIn(path) : undefined;
+}
+
+function middle(places: Place[] | undefined): Place | undefined {
+  if (!places?.length) return undefined;
+  const sum = places.map(({ lon, lat }) => [Math.cos(lon * Math.PI / 180), Math.sin(lon * Math.PI / 180), lat] as const)
+    .reduce((a, b) => [a[0] + b[0], a[1] + b[1], a[2] + b[2]] as const, [0, 0, 0] as const);
+  return { lon: Math.atan2(sum[1], sum[0]) * 180 / Math.PI, lat: sum[2] / places.length };
+}
