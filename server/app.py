@@ -37,6 +37,7 @@ from .schema.bundle import SUFFIX, read
 from .sockets import Hall
 from .storage.files import Files
 from .storage.lock import Lock
+from .sync.actions import TRY_LATER
 from .tokens import load_keys
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class Sharelite(Starlette):
     async def _live(self, websocket: WebSocket) -> None:
         house: House | None = self.state.house
         if house is None or house.stopping.is_set():
-            await websocket.close(1013)
+            await websocket.close(TRY_LATER)
         else:
             await house.hall.live(websocket)
 

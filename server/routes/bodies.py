@@ -16,6 +16,8 @@ T = TypeVar("T")
 SLOWEST = 100 * 1024
 #: Decoding more than this would keep the event loop from everybody else.
 LARGE = 256 * 1024
+DRAIN_BYTES = 64 * 1024 * 1024
+DRAIN_SECONDS = 10.0
 
 
 async def read(request: Request, limit: int, seconds: float) -> bytes:
@@ -28,6 +30,8 @@ async def read(request: Request, limit: int, seconds: float) -> bytes:
         raise Answered("unsupported_media_type", "content-encoding: only identity")
     told = request.headers.get("content-length", "0")
     if told.isdecimal() and int(told) > limit:
+        if "expect" not in request.headers:
+            await _drain(request)
         raise TooLarge("the body", int(told), limit)
     return await _collect(request, limit, seconds)
 
@@ -40,14 +44,31 @@ async def _collect(request: Request, limit: int, seconds: float) -> bytes:
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > limit:
-                    raise TooLarge("the body", size, limit)
+                    break
                 chunks.append(chunk)
                 timeout.reschedule(start + seconds + size / SLOWEST)
     except TimeoutError:
         raise Answered("timeout", f"the body came too slowly: {size:,} bytes so far") from None
     except ClientDisconnect:
         raise BadRequest("the body broke off") from None
+    if size > limit:
+        await _drain(request)
+        raise TooLarge("the body", size, limit)
     return b"".join(chunks)
+
+
+async def _drain(request: Request) -> None:
+    """Throw away what still comes, up to a point: a sender who is cut off does not get to read why."""
+    thrown = 0
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while thrown < DRAIN_BYTES:
+                message = await request.receive()
+                thrown += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
 
 
 async def decode(raw: bytes, kind: type[T]) -> T:

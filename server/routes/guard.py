@@ -19,6 +19,7 @@ from ..config import Settings
 from ..errors import ShareliteError
 from ..logs import REQUEST_ID, request_id
 from ..metrics import Metrics
+from ..sync.actions import TRY_LATER
 from . import faults
 from .faults import Answered
 
@@ -117,7 +118,12 @@ class _Passage:
                 self._guard.count(self._scope, self._status, time.perf_counter() - self._start)
 
     async def _sent(self, message: Message) -> None:
-        if message["type"] in ("http.response.start", "websocket.accept", "websocket.close"):
+        if message["type"] == "websocket.close" and not self._status:
+            # Closed before it was opened: nobody is there, or the server is going down.
+            code = "unavailable" if message.get("code") == TRY_LATER else "not_found"
+            await self._refuse(Answered(code, "there is no such websocket, or not now"))
+            return
+        if message["type"] in ("http.response.start", "websocket.accept"):
             self._status = message.get("status", 101)
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=list(message.get("headers", [])))
