@@ -4,40 +4,28 @@
  * Below the transaction is what the server confirmed, in it what is pending, in a savepoint each draft. A rebase is:
  * roll back, apply what the server ordered, begin, apply the rest again. Synchronous; no I/O, no clock, no randomness.
  */
-import { Capture } from '../capture/capture.js';
-import type { Value } from '../api.js';
-import type { Cell, Db } from '../engine/types.js';
+import type { Db } from '../engine/types.js';
 import { Confirmed } from './confirmed.js';
-import { CannotApply, explained } from './errors.js';
-import { guardStatement } from './guard.js';
+import { Edits } from './edits.js';
 import { Draft, isSameId, type Pending } from './layers.js';
-import { idOf, net } from './net.js';
-import { Operations } from './operations.js';
-import { difference, readRow, tellWhatHappened } from './rows.js';
 import { merge, touch } from './touched.js';
-import type { Change, Check, Commit, DraftId, Edited, MutationId, Operation, PendOptions, Rebased, Row, TableInfo, Writer } from './types.js';
+import type { Change, Check, Commit, DraftId, Edited, MutationId, Operation, PendOptions, Rebased, TableInfo, Writer } from './types.js';
 
 export class Core {
   private readonly confirmed: Confirmed;
-  private capture: Capture;
-  private operations: Operations;
+  private edits: Edits;
   private layers: Pending[] = [];
   private drafts: Draft[] = [];
   private nextDraft = 1;
   /** How many drafts lie on the rows at this moment; the others are about to be put back. */
   private standing = 0;
-  private ranSql = false;
-  private readonly writer: Writer = {
-    apply: (operation) => this.operations.apply(operation),
-    applyAll: (operations) => this.applyAll(operations),
-    sql: (sql, params) => this.sql(sql, params),
-  };
+  /** What happened around a step that threw; the next one tells it. */
+  private untold = emptyRebase();
 
   /** The database belongs to the core from here on: others only read. */
   constructor(private readonly db: Db) {
     this.confirmed = new Confirmed(db);
-    this.capture = new Capture(db, this.tables.values());
-    this.operations = new Operations(db, this.tables);
+    this.edits = new Edits(db, this.tables);
     this.begin();
   }
 
@@ -122,18 +110,15 @@ export class Core {
   saveDraft(id: DraftId, check?: Check): Edited {
     const index = this.indexOf(id);
     const draft = this.drafts[index]!;
-    const rebased = this.unwind(0);
-    this.drafts.splice(index, 1);
-    try {
-      const edited = this.attempt((writer) => writer.applyAll(draft.net.changes()), check);
-      merge(rebased.touched, edited.touched);
-      return { changes: edited.changes, touched: rebased.touched, dropped: rebased.dropped };
-    } catch (error) {
-      this.drafts.splice(index, 0, draft);
-      throw error;
-    } finally {
-      this.restore(0, rebased);
-    }
+    return this.beneath(0, () => {
+      this.drafts.splice(index, 1);
+      try {
+        return this.attempt((writer) => writer.applyAll(draft.net.changes()), check);
+      } catch (error) {
+        this.drafts.splice(index, 0, draft);
+        throw error;
+      }
+    });
   }
 
   /** Takes over pending mutations and drafts of a core whose database was replaced (reset, resync). */
@@ -142,14 +127,14 @@ export class Core {
     this.drafts = previous.drafts;
     this.nextDraft = previous.nextDraft;
     return this.rebase(() => {
-      if (previous.capture.ready) this.capture.install();
+      if (previous.edits.capture.ready) this.edits.capture.install();
     });
   }
 
   /** The confirmed rows as a database file. */
   exportConfirmed(): Uint8Array {
     let bytes = new Uint8Array();
-    this.rebase(() => {
+    this.untold = this.rebase(() => {
       bytes = new Uint8Array(this.db.export());
     });
     return bytes;
@@ -161,23 +146,26 @@ export class Core {
 
   private begin(): void {
     this.db.run('BEGIN');
-    // References are judged at the end of a mutation, by the server: its rows may come in any order.
+    // References are judged at the end of a mutation: its rows may come in any order.
     this.db.all('PRAGMA defer_foreign_keys=ON');
   }
 
   /** Capture is made at the first write: who only looks on never pays for it. */
   private prepareCapture(): void {
-    if (!this.capture.ready) this.rebase(() => this.capture.install());
+    if (!this.edits.capture.ready) this.untold = this.rebase(() => this.edits.capture.install());
   }
 
   /** Everything above the confirmed rows away, something done to them, everything back. */
   private rebase(below: () => void, done: readonly MutationId[] = []): Rebased {
-    const rebased = emptyRebase();
+    const rebased = this.told();
     for (const layer of [...this.layers, ...this.drafts]) merge(rebased.touched, layer.touched);
     this.db.run('ROLLBACK');
     try {
       below();
       this.layers = this.layers.filter((layer) => !done.some((id) => isSameId(id, layer.id)));
+    } catch (error) {
+      this.untold = rebased;
+      throw error;
     } finally {
       this.reapply(rebased);
     }
@@ -187,6 +175,7 @@ export class Core {
   private reapply(rebased: Rebased, drafts = this.drafts.length): void {
     this.begin();
     this.standing = 0;
+    rebased.failing = [];
     for (const layer of this.layers) this.reapplyPending(layer, rebased);
     this.restore(0, rebased, drafts);
   }
@@ -195,8 +184,8 @@ export class Core {
   private reapplyPending(layer: Pending, rebased: Rebased): void {
     layer.touched = new Map();
     layer.failing = !this.savepoint(() => {
-      const failures = this.operations.applyAll(layer.operations, layer.missing);
-      touch(layer.touched, this.capture.drain());
+      const { failures, effects } = this.edits.again(layer.operations, layer.missing);
+      if (failures.length === 0) touch(layer.touched, effects);
       return failures.length === 0;
     });
     if (layer.failing) rebased.failing.push(layer.id);
@@ -206,30 +195,32 @@ export class Core {
   private reapplyDraft(draft: Draft, rebased: Rebased): void {
     this.db.run(draft.begin);
     const intents = draft.net.intents();
-    const failures = this.operations.applyAll(intents);
+    const { failures, effects } = this.edits.again(intents);
     rebased.dropped.push(...failures.map((failure) => ({ draft: draft.id, ...failure })));
-    draft.refresh(intents, failures, this.capture.drain());
+    draft.refresh(intents, failures, effects);
     merge(rebased.touched, draft.touched);
   }
 
   /** Does something below the drafts from `index` on, and puts these back above it. */
   private beneath(index: number, action: () => Edited): Edited {
-    if (index === this.drafts.length) return action();
     const rebased = this.unwind(index);
     try {
       const edited = action();
       merge(rebased.touched, edited.touched);
       return { changes: edited.changes, touched: rebased.touched, dropped: rebased.dropped };
+    } catch (error) {
+      this.untold = rebased;
+      throw error;
     } finally {
       this.restore(index, rebased);
     }
   }
 
   private unwind(index: number): Rebased {
-    const rebased = emptyRebase();
+    const rebased = this.told();
     for (const draft of this.drafts.slice(index)) merge(rebased.touched, draft.touched);
     this.drafts[index]?.end.forEach((sql) => this.db.run(sql));
-    this.standing = index;
+    this.standing = Math.min(index, this.drafts.length);
     return rebased;
   }
 
@@ -238,36 +229,13 @@ export class Core {
     this.standing = end;
   }
 
-  private attempt(fn: (writer: Writer) => void, check: Check = () => undefined): Edited {
-    const edited: Edited = { changes: [], touched: new Map(), dropped: [] };
+  private attempt(fn: (writer: Writer) => void, check?: Check): Edited {
+    let edited: Edited | undefined;
     this.savepoint(() => {
-      this.ranSql = false;
-      fn(this.writer);
-      const happened = this.verified(this.capture.drain());
-      edited.changes = net(happened);
-      touch(edited.touched, happened);
-      check(edited);
+      edited = this.edits.run(fn, check);
       return true;
     });
-    return edited;
-  }
-
-  /**
-   * SQL may do things that SQLite tells in another order than they happened (a cascade that changes a key of its own
-   * table). Then the rows are read as they are and as they were, and exactly that difference is done instead.
-   */
-  private verified(happened: Change[]): Change[] {
-    if (!this.ranSql || tellWhatHappened(this.db, this.tables, happened)) return happened;
-    const places = [...new Map(happened.map((change) => [idOf(change), change])).values()];
-    const read = (): (Row | undefined)[] => places.map(([, table, key]) => readRow(this.db, this.tables.get(table)!, key));
-    const after = read();
-    this.db.run('ROLLBACK TO edit');
-    const before = read();
-    const changes = places.map(([, table, key], i) => difference(table, key, before[i], after[i]));
-    this.applyAll(net(changes.filter((change) => change !== undefined)));
-    const restated = this.capture.drain();
-    if (tellWhatHappened(this.db, this.tables, restated)) return restated;
-    throw new CannotApply('failed', 'this SQL changes keys and references in a way that cannot be told as changes of rows');
+    return edited!;
   }
 
   /** What `action` writes stays if it returns true. */
@@ -293,37 +261,27 @@ export class Core {
     }
   }
 
-  private applyAll(operations: readonly Operation[]): void {
-    const failed = this.operations.applyAll(operations)[0];
-    if (failed) throw failed.error;
-  }
-
-  private sql(sql: string, params?: readonly Cell[]): Value[][] {
-    guardStatement(sql);
-    this.ranSql = true;
-    try {
-      return this.db.all(sql, params);
-    } catch (error) {
-      throw explained(error, sql);
-    }
-  }
-
   private confirm(commits: readonly Commit[]): void {
     if (commits.length === 0) return;
     const schema = commits.some((commit) => commit.steps !== undefined);
-    const captured = this.capture.ready;
-    if (schema) this.capture.remove();
+    const captured = this.edits.capture.ready;
+    if (schema) this.edits.capture.remove();
     try {
-      this.confirmed.apply(commits, this.capture);
+      this.confirmed.apply(commits, this.edits.capture);
     } finally {
       if (schema) this.readSchema(captured);
     }
   }
 
   private readSchema(captured: boolean): void {
-    this.capture = new Capture(this.db, this.tables.values());
-    this.operations = new Operations(this.db, this.tables);
-    if (captured) this.capture.install();
+    this.edits = new Edits(this.db, this.tables);
+    if (captured) this.edits.capture.install();
+  }
+
+  private told(): Rebased {
+    const told = this.untold;
+    this.untold = emptyRebase();
+    return told;
   }
 
   private indexOf(id: DraftId): number {

@@ -114,6 +114,15 @@ describe.each(ENGINES)('the core on $name', (engine) => {
     expect([...touched.get('tree')!.keys()].sort()).toEqual(['[1]', '[2]', '[9]']);
   });
 
+  it('refuses a reference that points nowhere, at the end of the edit and not before (S4)', () => {
+    const { core } = opened();
+    const link: Operation = ['i', 'link', [1], { target: 'n' }];
+    expect(() => core.edit((writer) => writer.apply(link))).toThrow('link [1]: target names a node that is not there');
+    expect(core.edit((writer) => writer.applyAll([link, ['i', 'node', ['n'], {}]])).changes).toHaveLength(2);
+    const rename = (): unknown => core.edit((writer) => writer.sql("UPDATE node SET id='z' WHERE id='a'"));
+    expect(rename).toThrow('node ["a"] is still named by node.points');
+  });
+
   it('lets two rows swap a unique value (S4)', () => {
     const { db, core } = opened();
     const { changes } = core.edit((writer) =>
