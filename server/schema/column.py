@@ -30,6 +30,9 @@ class WrongValue(ValueError):
 class Column:
     """`kinds`: the JSON types it may hold, null left out. `default` is the stored value that NULL stands for.
 
+    `nullable`: its `type` says null, so NULL reads as null where the property is required. Without a `type` it reads as
+    absent: a JSON value that is null cannot be told from none.
+
     Hidden columns (`_id`, `_order`, `_parent.*`) have no `path`: they are no property of the tree.
     """
 

@@ -31,13 +31,16 @@ class RowRules:
         self._judges = {name: Judge(column.schema, document) for name, column in columns.items() if column.path}
         tests = {name: _test(column, self._judges.get(name)) for name, column in columns.items()}
         self._across = [_Across(group, document) for group in root.groups if group.schema.keys() & ACROSS]
-        self._needed = list(_needed(root, None))
+        self._needed = [found for found in _needed(root, None) if not self._takes_null(found[0])]
         self._tests = {name: _or_null(test) for name, test in tests.items()}
         #: The columns that can be judged alone.
         self._alone = {name: test for name, test in self._tests.items() if self._stands_alone(name)}
         for name, leaves in self._needed:
             if leaves is None and name in self._alone:
                 self._alone[name] = tests[name]
+
+    def _takes_null(self, name: str) -> bool:
+        return self._columns[name].nullable and self._judges[name].is_valid(None)
 
     def store_key(self, key: Sequence[Any]) -> Key:
         if len(key) != len(self._key):
@@ -198,7 +201,7 @@ def _needed(group: Group, leaves: tuple[str, ...] | None) -> Iterator[tuple[str,
     for member in group.members.values():
         if isinstance(member, Group):
             yield from _needed(member, leaves)
-        elif isinstance(member, Column) and member.required and member.default is None and not member.nullable:
+        elif isinstance(member, Column) and member.required and member.default is None:
             yield member.name, leaves
 
 

@@ -185,10 +185,9 @@ class Shaper:
             self._faults.add(place, "say the `type` of these values: it decides how the column keeps them")
         if "boolean" in kinds and kinds & {"integer", "number"}:
             self._faults.add(join(place, "type"), "a boolean and a number cannot share a column")
-        nullable = "null" in kinds or ("type" not in schema and not schema.keys() & {"enum", "const"})
         form = column_type(kinds - {"null"}, schema)
         plain = kinds - {"null"} if kinds - {"null"} <= SCALARS else frozenset({"json"})
-        bare = Column(".".join(path), path, *form, plain, schema, place, nullable, required)
+        bare = Column(".".join(path), path, *form, plain, schema, place, "null" in kinds, required)
         return self._with_default(bare)
 
     def _with_default(self, column: Column) -> Column:
