@@ -13,10 +13,10 @@ from typing import Any
 import apsw
 
 from ..model import Change, Commit, Key, Row, Value
-from . import digest
+from . import digest, texts
 from .entry import Entry
 from .log import Position
-from .shape import Shape, quoted, shapes
+from .shape import Shape, shapes
 
 TABLE = """CREATE TABLE "_sharelite"(
   id INTEGER PRIMARY KEY, project TEXT, epoch TEXT, seq BLOB, version BLOB, log_digest BLOB, row_digest BLOB,
@@ -139,10 +139,9 @@ class ChangeWriter:
         return self._delete(shape, change.key, change.old or {})
 
     def _insert(self, shape: Shape, key: Key, new: Row) -> int:
-        names = ", ".join(map(quoted, (*shape.key, *shape.columns)))
-        marks = ", ".join("?" * (len(shape.key) + len(shape.columns)))
-        sql = f"INSERT INTO main.{quoted(shape.table)}({names}) VALUES({marks}) RETURNING {names}"
+        names = (*shape.key, *shape.columns)
         values = (*key, *[new.get(column) for column in shape.columns])
+        sql = texts.insert_returning(shape.table, names)
         try:
             stored = self._connection.execute(sql, values).fetchall()
         except apsw.ConstraintError as problem:
@@ -150,8 +149,7 @@ class ChangeWriter:
         return self._whole(shape, stored[0])
 
     def _delete(self, shape: Shape, key: Key, old: Row) -> int:
-        names = ", ".join(map(quoted, (*shape.key, *shape.columns)))
-        sql = f"DELETE FROM main.{quoted(shape.table)} WHERE {_where(shape)} RETURNING {names}"
+        sql = texts.delete_returning(shape.table, shape.key, (*shape.key, *shape.columns))
         stored = self._connection.execute(sql, key).fetchall()
         if len(stored) != 1:
             raise Mismatch(f"delete from {shape.table} {key!r} hit {len(stored)} rows")
@@ -161,14 +159,11 @@ class ChangeWriter:
         return -self._whole(shape, stored[0])
 
     def _update(self, shape: Shape, key: Key, new: Row, old: Row) -> int:
-        names = list(new)
-        sets = ", ".join(f"{quoted(name)}=?" for name in names)
-        olds = " AND ".join(_is(name, shape.types.get(name)) for name in names)
-        listed = ", ".join(map(quoted, names))
-        sql = f"UPDATE main.{quoted(shape.table)} SET {sets} WHERE {_where(shape)} AND {olds} RETURNING {listed}"
+        names = tuple(new)
+        sql = texts.update_from(shape.table, shape.key, names, shape.untyped)
         stated: list[Value] = []
         for name in names:
-            stated += [old[name]] * (2 if shape.types.get(name) == "ANY" else 1)
+            stated += [old[name]] * (2 if name in shape.untyped else 1)
         try:
             stored = self._connection.execute(sql, (*new.values(), *key, *stated)).fetchall()
         except (apsw.ConstraintError, apsw.SQLError) as problem:
@@ -187,16 +182,6 @@ class ChangeWriter:
 def same(one: Value, other: Value) -> bool:
     """Typed equality: 1 is not 1.0."""
     return type(one) is type(other) and one == other
-
-
-def _where(shape: Shape) -> str:
-    return " AND ".join(f"{quoted(name)}=?" for name in shape.key)
-
-
-def _is(name: str, kind: str | None) -> str:
-    """The old cell is as stated: in an ANY column the type as well."""
-    test = f"{quoted(name)} IS ? COLLATE BINARY"
-    return f"{test} AND typeof({quoted(name)})=typeof(?)" if kind == "ANY" else test
 
 
 def _u64(number: int) -> bytes:

@@ -9,6 +9,7 @@ import apsw
 
 from ..errors import Refused
 from ..model import Change, Fault, Key, Row, Value
+from . import texts
 from .rules import ListLimit, Reference, Rules, TableRules
 from .shape import Shape, quoted
 from .touched import Touch, Touched
@@ -68,10 +69,8 @@ class Checks:
         shape = self._shapes[name]
         table = self._rules.tables.get(name)
         needed = table.needs(touch.columns) if table is not None and touch.columns is not None else None
-        columns = shape.columns if needed is None else tuple({*needed, *(touch.columns or ())} - set(shape.key))
-        listed = ", ".join(map(quoted, columns)) or "1"
-        where = " AND ".join(f"{quoted(column)}=?" for column in shape.key)
-        found = self._connection.execute(f"SELECT {listed} FROM main.{quoted(name)} WHERE {where}", key).fetchone()
+        columns = shape.columns if needed is None else tuple(sorted({*needed, *(touch.columns or ())} - set(shape.key)))
+        found = self._connection.execute(texts.select(name, shape.key, columns), key).fetchone()
         if found is None:
             return None
         row: Row = dict(zip(shape.key, key, strict=True))

@@ -8,6 +8,7 @@ import apsw
 
 from ..errors import Refused
 from ..model import Edit, Expectation, Fault, Key, Operation, Row, Value
+from . import texts
 from .apply import same
 from .rules import Rules, TableRules
 from .shape import quoted
@@ -78,7 +79,7 @@ class Operations:
         if operation.op == "d":
             if table.singleton:
                 raise _fail("invalid", operation, "a singleton is never deleted")
-            self._connection.execute(f"DELETE FROM main.{quoted(table.name)} WHERE {_where(table)}", key)
+            self._connection.execute(texts.delete(table.name, table.key), key)
             return True
         row = table.store(key, operation.values)
         try:
@@ -99,26 +100,18 @@ class Operations:
 
     def _update(self, table: TableRules, key: Key, row: Row) -> bool:
         if not row:
-            return (
-                self._connection.execute(f"SELECT 1 FROM {quoted(table.name)} WHERE {_where(table)}", key).fetchone()
-                is not None
-            )
-        sets = ", ".join(f"{quoted(column)}=?" for column in row)
-        self._connection.execute(
-            f"UPDATE main.{quoted(table.name)} SET {sets} WHERE {_where(table)}", (*row.values(), *key)
-        )
+            return self.read(table, key, ()) is not None
+        self._connection.execute(texts.update(table.name, table.key, tuple(row)), (*row.values(), *key))
         return bool(self._connection.changes())
 
     def _insert(self, table: TableRules, key: Key, row: Row, operation: Operation) -> None:
         """Every column is listed, so that all inserts of a table share one prepared statement."""
-        columns = [*table.types]
+        columns = tuple(table.types)
         cells = dict(zip(table.key, key, strict=True)) | row
-        marks = ", ".join("?" * len(columns))
-        sql = f"INSERT INTO main.{quoted(table.name)}({', '.join(map(quoted, columns))}) VALUES({marks})"
         if operation.op == "s":
-            on = ", ".join(map(quoted, table.key))
-            sets = ", ".join(f"{quoted(column)}=excluded.{quoted(column)}" for column in row)
-            sql += f" ON CONFLICT({on}) DO " + (f"UPDATE SET {sets}" if row else "NOTHING")
+            sql = texts.upsert(table.name, table.key, columns, tuple(row))
+        else:
+            sql = texts.insert(table.name, columns)
         self._connection.execute(sql, [cells.get(column) for column in columns])
 
     def _clear_unique(self, operation: Operation) -> bool:
@@ -129,7 +122,7 @@ class Operations:
             return False
         sets = ", ".join(f"{quoted(column)}=NULL" for column in columns)
         key = table.store_key(operation.key)
-        self._connection.execute(f"UPDATE main.{quoted(table.name)} SET {sets} WHERE {_where(table)}", key)
+        self._connection.execute(f"UPDATE main.{quoted(table.name)} SET {sets} WHERE {texts.where(table.key)}", key)
         return bool(self._connection.changes())
 
     def _expect(self, expectation: Expectation) -> None:
@@ -148,8 +141,7 @@ class Operations:
             raise Refused("conflict", f"{table.name} {_shown(key)}: somebody changed it first", (fault,))
 
     def read(self, table: TableRules, key: Key, columns: tuple[str, ...]) -> tuple[Value, ...] | None:
-        listed = ", ".join(map(quoted, columns)) or "1"
-        sql = f"SELECT {listed} FROM main.{quoted(table.name)} WHERE {_where(table)}"
+        sql = texts.select(table.name, table.key, columns)
         row: tuple[Value, ...] | None = self._connection.execute(sql, key).fetchone()
         return row if row is None or columns else ()
 
@@ -182,7 +174,3 @@ def _fail(code: str, operation: Operation, why: str) -> Refused:
 def _shown(key: Key) -> str:
     text = ", ".join(map(repr, key))
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _where(table: TableRules) -> str:
-    return " AND ".join(f"{quoted(column)}=?" for column in table.key)

@@ -13,12 +13,13 @@ from msgspec import Struct
 
 from ..errors import Refused
 from ..model import Change, Edit, Fault, Key, Mutation, Refusal, Row, Sql
+from . import texts
 from .apply import ChangeWriter
 from .capture import Capture
 from .checks import Checks
 from .operations import Operations
 from .rules import Rules
-from .shape import Shape, quoted, shapes
+from .shape import Shape, shapes
 from .statements import Function, Transaction, run_call, run_sql
 from .touched import Touched, restated
 from .wire import encode_key
@@ -168,10 +169,7 @@ class Rehearsal:
     def _row(self, table: str, key: Key) -> Row | None:
         shape = self._shapes[table]
         names = (*shape.key, *shape.columns)
-        where = " AND ".join(f"{quoted(name)}=?" for name in shape.key)
-        row = self._connection.execute(
-            f"SELECT {', '.join(map(quoted, names))} FROM main.{quoted(table)} WHERE {where}", key
-        ).fetchone()
+        row = self._connection.execute(texts.select(table, shape.key, names), key).fetchone()
         return None if row is None else dict(zip(shape.columns, row[len(shape.key) :], strict=True))
 
     def _touched_since(self, table: str, key: Key, version: int) -> bool:

@@ -11,12 +11,13 @@ COLUMNS = "SELECT name, upper(type), pk FROM pragma_table_xinfo(?, 'main') WHERE
 
 
 class Shape(NamedTuple):
-    """A table: `key` in key order, `columns` the others in table order, `types` of all by name."""
+    """A table: `key` in key order, `columns` the others in table order, `types` of all, `untyped` the ANY ones."""
 
     table: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     types: dict[str, str]
+    untyped: frozenset[str]
 
 
 def quoted(name: str) -> str:
@@ -38,4 +39,6 @@ def shapes(connection: apsw.Connection) -> dict[str, Shape]:
 def _shape(connection: apsw.Connection, table: str) -> Shape:
     rows: list[Any] = connection.execute(COLUMNS, (table,)).fetchall()
     key = tuple(name for name, _, pk in sorted(rows, key=lambda row: row[2]) if pk)
-    return Shape(table, key, tuple(name for name, _, pk in rows if not pk), {name: kind for name, kind, _ in rows})
+    types = {name: kind for name, kind, _ in rows}
+    untyped = frozenset(name for name, kind in types.items() if kind in ("ANY", ""))
+    return Shape(table, key, tuple(name for name, _, pk in rows if not pk), types, untyped)
