@@ -47,17 +47,26 @@ def engine_pattern(pattern: str) -> str:
     """The pattern in the words of the road's engine: every class spelt out. Raises Refusal."""
     if len(pattern) > MAX_LENGTH:
         raise Refusal(f"the pattern has {len(pattern):,} characters, the limit is {MAX_LENGTH:,}")
-    reader = _Reader(pattern)
-    tree, text = reader.read()
-    try:
-        check_speed(tree)
-    except Slow as problem:
-        raise Refusal(f"the pattern {pattern!r} could keep a browser busy for ever: {problem}") from None
+    _, text = _checked(pattern)
     try:
         jsonschema_rs.validator_for({"pattern": text}, pattern_options=jsonschema_rs.RegexOptions())
     except ValueError:
         raise Refusal(f"the pattern {pattern!r} is too large for the engine") from None
     return text
+
+
+def read_pattern(pattern: str) -> Node:
+    """What a pattern that may be used is made of. Raises Refusal."""
+    return _checked(pattern)[0]
+
+
+def _checked(pattern: str) -> tuple[Node, str]:
+    tree, text = _Reader(pattern).read()
+    try:
+        check_speed(tree)
+    except Slow as problem:
+        raise Refusal(f"the pattern {pattern!r} could keep a browser busy for ever: {problem}") from None
+    return tree, text
 
 
 class _Reader:
