@@ -7,12 +7,16 @@ export const EPOCH = '0123456789abcdef0123456789abcdef';
 const SHARELITE = `CREATE TABLE "_sharelite"(id INTEGER PRIMARY KEY, project TEXT, epoch TEXT, seq BLOB, version BLOB,
   log_digest BLOB, row_digest BLOB, contract_hash TEXT, contract TEXT) STRICT`;
 
+/** References as a contract makes them: judged at the end of the transaction. */
 export const TABLES = [
   `CREATE TABLE node(id TEXT NOT NULL PRIMARY KEY, x REAL, y REAL, name TEXT, "text.font.size" INTEGER, data ANY, code INTEGER UNIQUE) STRICT`,
-  `CREATE TABLE "node.points"("_parent.id" TEXT NOT NULL REFERENCES node(id) ON DELETE CASCADE, id TEXT NOT NULL, _order TEXT, x REAL,
+  `CREATE TABLE "node.points"("_parent.id" TEXT NOT NULL REFERENCES node(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, id TEXT NOT NULL, _order TEXT, x REAL,
     PRIMARY KEY("_parent.id", id)) STRICT`,
-  `CREATE TABLE link(id INTEGER PRIMARY KEY, target TEXT REFERENCES node(id) ON DELETE SET NULL, weight REAL) STRICT`,
+  `CREATE TABLE link(id INTEGER PRIMARY KEY, target TEXT REFERENCES node(id) ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED, weight REAL) STRICT`,
 ];
+
+/** The same where the schema does not say so. */
+export const IMMEDIATE = TABLES.map((sql) => sql.replace(' DEFERRABLE INITIALLY DEFERRED', ''));
 
 export function projectFile(engine: Engine, statements: readonly string[] = [], tables: readonly string[] = TABLES): Uint8Array {
   const db = engine.open();

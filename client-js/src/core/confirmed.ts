@@ -1,7 +1,7 @@
 /** The confirmed rows: which version they are, and how the server's commits get into them. */
-import type { Capture } from '../capture/capture.js';
 import { readTables } from '../capture/tables.js';
 import type { Db } from '../engine/types.js';
+import type { Edits } from './edits.js';
 import { Diverged } from './errors.js';
 import { type Position, readPosition, writeContract, writeVersion } from './position.js';
 import type { Commit, TableInfo } from './types.js';
@@ -34,11 +34,16 @@ export class Confirmed {
     return fresh;
   }
 
-  /** All of them in one transaction, or none and `Diverged`. Outside of a transaction; `capture` stays silent. */
-  apply(commits: readonly Commit[], capture: Capture): void {
-    this.db.all('PRAGMA foreign_keys=OFF');
+  /**
+   * All of them in one transaction, or none and `Diverged`. Outside of a transaction; the capture stays silent.
+   * Foreign keys are turned off only where they could do something, because that makes SQLite prepare every
+   * statement again.
+   */
+  apply(commits: readonly Commit[], { capture, references, deferred }: Edits): void {
+    const off = !deferred || commits.some((commit) => commit.steps !== undefined || references.mayAct(commit.changes));
+    if (off) this.db.all('PRAGMA foreign_keys=OFF');
     try {
-      this.transaction(() => {
+      this.transaction(commits.at(-1)!.v, () => {
         capture.turn(false);
         for (const commit of commits) this.write(commit);
         writeVersion(this.db, commits.at(-1)!.v);
@@ -48,19 +53,20 @@ export class Confirmed {
       this.tables = readTables(this.db);
       throw error;
     } finally {
-      this.db.all('PRAGMA foreign_keys=ON');
+      if (off) this.db.all('PRAGMA foreign_keys=ON');
     }
     this.position.version = commits.at(-1)!.v;
   }
 
-  private transaction(action: () => void): void {
+  private transaction(version: number, action: () => void): void {
     this.db.run('BEGIN');
     try {
       action();
       this.db.run('COMMIT');
     } catch (error) {
       this.db.run('ROLLBACK');
-      throw error;
+      // At COMMIT a reference that points nowhere shows.
+      throw error instanceof Diverged ? error : new Diverged(version, String(error), { cause: error });
     }
   }
 

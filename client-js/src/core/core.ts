@@ -146,8 +146,9 @@ export class Core {
 
   private begin(): void {
     this.db.run('BEGIN');
-    // References are judged at the end of a mutation: its rows may come in any order.
-    this.db.all('PRAGMA defer_foreign_keys=ON');
+    // References are judged at the end of a mutation: its rows may come in any order. A pragma is said only where the
+    // schema does not say it, because it makes SQLite prepare every statement again.
+    if (!this.edits.deferred) this.db.all('PRAGMA defer_foreign_keys=ON');
   }
 
   /** Capture is made at the first write: who only looks on never pays for it. */
@@ -267,7 +268,7 @@ export class Core {
     const captured = this.edits.capture.ready;
     if (schema) this.edits.capture.remove();
     try {
-      this.confirmed.apply(commits, this.edits.capture);
+      this.confirmed.apply(commits, this.edits);
     } finally {
       if (schema) this.readSchema(captured);
     }

@@ -14,7 +14,9 @@ import type { Change, Check, Edited, Operation, Row, TableInfo, Writer } from '.
 export class Edits {
   readonly capture: Capture;
   private readonly operations: Operations;
-  private readonly references: References;
+  readonly references: References;
+  /** References need no word at each BEGIN. */
+  readonly deferred: boolean;
   private ranSql = false;
   private readonly writer: Writer = {
     apply: (operation) => this.operations.apply(operation),
@@ -29,6 +31,7 @@ export class Edits {
     this.capture = new Capture(db, tables.values());
     this.operations = new Operations(db, tables);
     this.references = new References(db, tables);
+    this.deferred = this.references.deferred;
   }
 
   /** If it throws, the caller rolls the savepoint back. */

@@ -25,6 +25,20 @@ export class References {
     for (const table of tables.values()) for (const reference of this.read(table)) this.know(reference);
   }
 
+  /** Whether all of them are deferred by the schema; else the transaction must be told. */
+  get deferred(): boolean {
+    const texts = this.db.all("SELECT sql FROM main.sqlite_schema WHERE type='table' AND sql LIKE '%REFERENCES%'");
+    return texts.every(([sql]) => count(sql, /\bREFERENCES\b/gi) === count(sql, /\bDEFERRABLE\s+INITIALLY\s+DEFERRED\b/gi));
+  }
+
+  /** Whether these changes could make SQLite change other rows by itself. */
+  mayAct(changes: readonly Change[]): boolean {
+    return changes.some(([op, name, , now]) => {
+      const references = op === 'i' ? [] : (this.incoming.get(name) ?? []);
+      return references.some((reference) => now === null || reference.targetColumns.some((column) => column in now));
+    });
+  }
+
   /** Throws `CannotApply` with code `reference`. */
   check(changes: readonly Change[]): void {
     for (const change of changes) {
@@ -88,4 +102,8 @@ export class References {
 
 function equals(column: string): string {
   return `${quoted(column)}=?`;
+}
+
+function count(text: unknown, pattern: RegExp): number {
+  return String(text).match(pattern)?.length ?? 0;
 }

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { rowDigest } from '../../src/core/digest.js';
 import type { Operation, Writer } from '../../src/core/types.js';
 import { ENGINES } from '../engines.js';
-import { dump, projectFile } from '../project.js';
+import { dump, IMMEDIATE, projectFile, TABLES } from '../project.js';
 import { Client } from './client.js';
 import { Server } from './server.js';
 
@@ -13,7 +13,7 @@ const SEED = [
   `INSERT INTO "node.points" VALUES('a', 'p', 'V', 1), ('b', 'p', 'V', 2)`,
   "INSERT INTO link VALUES(1, 'a', 0.5), (2, 'b', 0.5)",
 ];
-const FILE = projectFile(ENGINES[0]!, SEED);
+const FILES = [TABLES, IMMEDIATE].map((tables) => projectFile(ENGINES[0]!, SEED, tables));
 
 const node = fc.constantFrom('a', 'b', 'c', 'd', 'e');
 const point = fc.constantFrom('p', 'q');
@@ -69,9 +69,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: inDraft((client, draft) => client.saveDraft(draft)) },
 );
 
-function play(steps: readonly Step[]): { clients: Client[]; server: Server } {
-  const clients = Array.from({ length: 4 }, (_, i) => new Client(`c${i}`, ENGINES[i % ENGINES.length]!, FILE));
-  const server = new Server(ENGINES[0]!.open(FILE));
+function play(steps: readonly Step[], file: Uint8Array): { clients: Client[]; server: Server } {
+  const clients = Array.from({ length: 4 }, (_, i) => new Client(`c${i}`, ENGINES[i % ENGINES.length]!, file));
+  const server = new Server(ENGINES[0]!.open(file));
   for (const take of steps) take(clients, server);
   for (const client of clients) for (const draft of [...client.drafts]) client.cancelDraft(draft);
   for (const client of clients) client.send(server, Infinity);
@@ -89,8 +89,8 @@ const RUNS = Number(process.env['FUZZ_RUNS'] ?? 60);
 it(`shows the server's rows everywhere once all is answered, in ${RUNS} plays of up to 120 steps (S17)`, () => {
   const totals = { commits: 0, refused: 0 };
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
-      const played = play(steps);
+    fc.property(fc.array(step, { maxLength: 120, size: 'max' }), fc.constantFrom(...FILES), (steps, file) => {
+      const played = play(steps, file);
       const { clients, server } = played;
       const wanted = dump(server.db, server.tables.keys());
       for (const client of clients) {
@@ -110,9 +110,9 @@ it(`shows the server's rows everywhere once all is answered, in ${RUNS} plays of
 
 it('puts back exactly what a draft changed, whatever happened below it (S9)', () => {
   fc.assert(
-    fc.property(fc.array(write, { maxLength: 8 }), fc.array(operation, { maxLength: 8 }), (writes, others) => {
-      const server = new Server(ENGINES[0]!.open(FILE));
-      const [one, two] = ENGINES.map((engine, i) => new Client(`c${i}`, engine, FILE)) as [Client, Client];
+    fc.property(fc.array(write, { maxLength: 8 }), fc.array(operation, { maxLength: 8 }), fc.constantFrom(...FILES), (writes, others, file) => {
+      const server = new Server(ENGINES[0]!.open(file));
+      const [one, two] = ENGINES.map((engine, i) => new Client(`c${i}`, engine, file)) as [Client, Client];
       one.openDraft();
       for (const fn of writes) one.editDraft(one.drafts[0]!, fn);
       for (const other of others) two.edit((writer) => writer.apply(other), 'refuse');

@@ -183,6 +183,7 @@ describe.each(ENGINES)('the core on $name', (engine) => {
     ['a row that is there', ['i', 'node', ['a'], { x: 1 }]],
     ['a deleted row with other cells', ['d', 'node', ['b'], null, { x: 2 }]],
     ['an unknown table', ['i', 'nope', ['a'], {}]],
+    ['a reference to nothing', ['i', 'link', [1], { target: 'z' }]],
   ])('notices %s that is not the server\'s, and changes nothing (S6)', (_, change) => {
     const { core, x } = opened();
     pending(core, 1, [['u', 'node', ['a'], { x: 7 }]]);
