@@ -106,14 +106,23 @@ class Project:
         return future
 
     async def commits(self, after: int, limit: int = 1000) -> list[EncodedCommit]:
-        """Commits after a version from the log: at least one if there is one, at most `limit` or some 4 MiB."""
+        """Commits after a version from the log: at least one if there is one, at most `limit` or some 4 MiB.
+
+        None that is not announced yet: the log has it a moment before the feed, which must be able to go on from it.
+        """
         if not 0 <= after <= self.version:
             raise CursorGone(f"version {after} is ahead of the project, which is at {self.version}")
-        return await self._on(self._workers.reads, self._read_commits, after, limit)
+        announced = min(limit, self.version - after)
+        return await self._on(self._workers.reads, self._read_commits, after, announced) if announced else []
 
     async def copy(self) -> tuple[int, bytes]:
-        """A consistent copy of data.db as a plain file (not WAL), and its version."""
-        return await self.read(normalised)
+        """A consistent copy of data.db as a plain file (not WAL), and its version, from which the feed can go on."""
+        version, content = await self.read(normalised)
+        while self.feed.version < version:  # readers see a commit a moment before it is announced
+            if self._stopped is not None:
+                raise self._stopped
+            await self._idle.wait()
+        return version, content
 
     async def read(self, function: Callable[[apsw.Connection], T]) -> T:
         """Run a function with a read-only connection on a reader thread."""

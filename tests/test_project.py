@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -83,6 +84,34 @@ def test_commits_are_read_from_the_log(tmp_path: Path) -> None:  # F1
             await project.commits(99)
 
     run(tmp_path, story)
+
+
+class _Pauses:
+    """A replicator that stops right behind the log at the second entry: durable there, not applied or announced yet."""
+
+    def __init__(self) -> None:
+        self.written, self.go_on = threading.Event(), threading.Event()
+
+    def replicate(self, log: Log, records: Any, entry: Any) -> Any:
+        log.append(records, entry)
+        if entry.seq == 2:
+            self.written.set()
+            assert self.go_on.wait(30)
+        return "committed"
+
+
+def test_a_commit_is_not_read_from_the_log_before_it_is_announced(tmp_path: Path) -> None:  # F3
+    paused = _Pauses()
+
+    async def story(project: Project, ann: Client) -> None:
+        answer = project.submit(ann.mutation(insert("note", "a")))
+        await asyncio.to_thread(paused.written.wait)
+        assert await project.commits(1) == [] and await project.commits(0, 1) != []
+        paused.go_on.set()
+        await answer
+        assert [commit.version for commit in await project.commits(1)] == [2]
+
+    run(tmp_path, story, paused)
 
 
 def test_a_copy_is_a_plain_file_at_its_version(tmp_path: Path) -> None:  # L12
