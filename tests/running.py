@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -9,11 +10,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 #: A clean machine under load may take its time; nobody waits this long where things work.
@@ -23,7 +24,7 @@ PATIENCE = 60.0
 class RunningServer:
     """`sharelite serve DATA` from start to end of the `with`; `kill` and `start` keep port and data."""
 
-    def __init__(self, data: Path, *options: str, command: str = "serve", environment: Mapping[str, str] = {}) -> None:
+    def __init__(self, data: Path, *options: str, command: str = "serve", **environment: str) -> None:
         self.data, self.port = data, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data.parent / f"{data.name}.log"
@@ -76,17 +77,20 @@ class RunningServer:
                 time.sleep(0.02)
         raise AssertionError(f"the server did not come up:\n{self.log.read_text()[-4000:]}")
 
-    def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] = {}) -> tuple[int, Any]:
-        """Status and JSON of one request; errors of the server are answers, not exceptions."""
+    def ask(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, Any]:
+        """Status and JSON of one request; errors of the server are answers, not exceptions.
+
+        The path goes out as it is. A server that has read enough may answer and close while we are still sending.
+        """
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        head = {"content-type": "application/json", **headers}
-        request = urllib.request.Request(self.url + path, raw, head, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return answer.status, parsed(answer.read())
-        except urllib.error.HTTPError as problem:
-            with problem:
-                return problem.code, parsed(problem.read())
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        with closing(connection):
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, raw, {"content-type": "application/json", **headers})
+            answer = connection.getresponse()
+            return answer.status, parsed(answer.read())
 
     def create(self, name: str, contract: object) -> str:
         """A new project's id."""

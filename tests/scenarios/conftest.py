@@ -28,6 +28,7 @@ CONTRACT: dict[str, Any] = {
                     "parent": {"type": "string", "x-sql": {"references": "node", "onDelete": "cascade"}},
                     "size": {"type": "integer", "minimum": 0},
                     "weight": {"type": "number"},
+                    "note": TEXT,
                     "style": {"type": "object", "properties": {"color": COLOR}},
                 },
                 "additionalProperties": False,

@@ -13,8 +13,7 @@ import pytest
 from websockets.exceptions import WebSocketException
 
 from tests.running import RunningServer
-
-from .writer import CONTRACT, Writer
+from tests.scenarios.writer import CONTRACT, Writer
 
 WRITERS = 4
 

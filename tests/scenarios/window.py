@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -21,7 +22,8 @@ class Window:
     def __init__(self, server: RunningServer, project: str, token: str = "", client: str = "") -> None:
         self.client, self.counter = client or secrets.token_hex(16), 0
         address = f"ws://127.0.0.1:{server.port}/v1/projects/{project}/live"
-        self.socket = connect(address, max_size=None, compression=None)
+        self._open = ExitStack()
+        self.socket = self._open.enter_context(connect(address, max_size=None, compression=None))
         hello = {"type": "hello", "protocol": 1, "client": self.client, "cursor": None}
         self.say({**hello, "token": token} if token else hello)
         self.welcome = self.hear()
@@ -32,7 +34,7 @@ class Window:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.socket.close()
+        self._open.close()
 
     def say(self, message: object) -> None:
         self.socket.send(message if isinstance(message, str | bytes) else json.dumps(message))
