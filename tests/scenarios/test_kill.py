@@ -18,7 +18,7 @@ from tests.scenarios.writer import CONTRACT, Writer
 WRITERS = 4
 
 
-@pytest.mark.parametrize("rounds", [10, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [50, pytest.param(500, marks=pytest.mark.long)])
 def test_kill_9_under_load_loses_nothing_and_doubles_nothing(tmp_path: Path, rounds: int) -> None:
     with RunningServer(tmp_path / "data") as server:
         project = server.create("under fire", CONTRACT)
