@@ -25,13 +25,14 @@ export class Loaded {
 
   /** Throws StoreError if the bytes are not the database of this project. */
   static load(engine: Engine, bytes: Uint8Array, project: string): Loaded {
-    const db = engine.open(bytes);
+    let db: Db | undefined;
     try {
+      db = engine.open(bytes);
       const [found] = db.get(POSITION) ?? [];
       if (found !== project) throw new StoreError('wrong_project', `the server sent the database of ${String(found)}, not of ${project}`);
       return new Loaded(db);
     } catch (error) {
-      db.close();
+      db?.close();
       if (error instanceof StoreError) throw error;
       throw new StoreError('bad_file', `what the server sent is not the database of a project: ${(error as Error).message}`);
     }

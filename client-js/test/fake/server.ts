@@ -30,13 +30,14 @@ export class FakeServer {
   censor: (text: string) => string | undefined = (text) => text;
   reachable = true;
   welcomeMore: Record<string, Json> = {};
-  /** The newest commits that the feed brings; older ones are held back while it is negative. */
+  /** Commits and answers are kept back. */
   holding = false;
   core: Core;
   private db: Db;
   private readonly log: Record<string, Json>[] = [];
   private readonly outcomes = new Map<string, { version: number; code?: string }>();
   private readonly peers = new Set<Peer>();
+  private readonly held: (() => void)[] = [];
 
   constructor(readonly engine: Engine, readonly document: object) {
     this.db = engine.open(firstFile(engine, document, PROJECT, this.epoch));
@@ -71,12 +72,21 @@ export class FakeServer {
   }
 
   announce(): void {
-    if (!this.holding) for (const peer of this.peers) this.feed(peer);
+    if (this.holding) return;
+    for (const peer of this.peers) this.feed(peer);
+    for (const answer of this.held.splice(0)) answer();
   }
 
   /** To everybody, as it is. */
   say(message: object): void {
     for (const peer of this.peers) this.tell(peer, message);
+  }
+
+  /** Says why, and hangs up. */
+  async goodbye(code: string, message: string, retryAfter: number | null = null): Promise<void> {
+    this.say({ type: 'goodbye', code, message, retry_after: retryAfter });
+    await turn();
+    await this.drop();
   }
 
   async drop(): Promise<void> {
@@ -112,8 +122,8 @@ export class FakeServer {
     if (message.type !== 'push') return;
     this.pushes.push(message);
     const answer = this.take(message);
+    if (answer !== undefined) this.held.push(() => this.tell(peer, answer));
     this.announce();
-    if (answer !== undefined && !this.holding) this.tell(peer, answer);
   }
 
   private greet(peer: Peer, hello: Message): void {

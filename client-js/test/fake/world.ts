@@ -22,7 +22,7 @@ export class Clock {
       this.time = Math.max(this.time, due.at);
       this.waiting.delete(due);
       due.fn();
-      await turn();
+      for (let i = 0; i < 5; i++) await turn();
     }
     this.time = end;
   }

@@ -29,7 +29,7 @@ describe.each(ENGINES)('a store on $name', (engine) => {
     expect(await store.get('scene')).toEqual({ title: 'A scene', grid: { step: 15 } });
   });
 
-  it('sends what a write changed and no more, and is answered by its commit (S20)', async () => {
+  it('sends what a write changed and no more, and is answered by its commit (S21)', async () => {
     const server = started();
     const store = await storeOn(server);
     const sent = store.set('annotation/a1', { x: 5, text: { font: { size: 12 } } }, { tag: 'slider' });
@@ -39,7 +39,7 @@ describe.each(ENGINES)('a store on $name', (engine) => {
     expect(store.status).toMatchObject({ pending: 0, version: 3, connection: 'online', user: 'ben', role: 'editor' });
   });
 
-  it('tells a subscriber what really changed, and whose work it is (S20)', async () => {
+  it('tells a subscriber what really changed, and whose work it is (S27)', async () => {
     const server = started();
     const store = await storeOn(server);
     const calls: [Tree | undefined, ChangeInfo][] = [];
