@@ -300,3 +300,14 @@ def test_refused_inside_a_function_keeps_its_code(tmp_path: Path) -> None:  # M1
     assert road is not None
     assert code(Client(road).call("strict")) == "forbidden"
     road.close()
+
+
+def test_infinity_is_refused_and_minus_zero_is_zero(ann: Client, tmp_path: Path) -> None:  # M25
+    assert code(ann.sql("UPDATE note SET any=9e999 WHERE id='n1'")) == "invalid"
+    assert ann.sql("UPDATE note SET any=-0.0 WHERE id='n1'").kind == "committed"
+    assert repr(rows(tmp_path, "SELECT any FROM note WHERE id='n1'")) == "[(0.0,)]"
+
+
+def test_text_that_is_not_utf8_is_refused(ann: Client) -> None:  # M25
+    assert code(ann.sql("UPDATE note SET text=CAST(x'ff' AS TEXT)")) == "invalid"
+    assert ann.do(update("note", "n1", text="fine")).kind == "committed"
