@@ -114,6 +114,12 @@ export interface Store {
   subscribe(path: string, callback: (value: Tree | undefined, info: ChangeInfo) => void): Unsubscribe;
   /** Calls back with the rows at once and after each change of a row and column that the query depends on. */
   subscribe(query: { sql: string; params?: Value[] }, callback: (rows: Record<string, Value>[], info: ChangeInfo) => void): Unsubscribe;
+  /**
+   * Calls back with the paths of the rows of a list that were touched, and reads none of them: for a view that keeps very
+   * many rows in a form of its own. A row may be told although it is as it was (after a rebase); the path of the list
+   * itself means that any of them may differ.
+   */
+  subscribe(list: { rows: string }, callback: (value: undefined, info: ChangeInfo) => void): Unsubscribe;
   /** One mutation. Applied here at once, sent, rebased until answered. Throws if it cannot be applied here. */
   tx(fn: (t: Tx) => void, options?: WriteOptions): Sent;
   /** `tx` with one `set`. */

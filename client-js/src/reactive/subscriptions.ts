@@ -2,12 +2,13 @@
 import type { ChangeInfo, Tree, Unsubscribe, Value } from '../api.js';
 import { encodeKey } from '../capture/wire.js';
 import type { Db } from '../engine/types.js';
-import { StoreError } from '../errors.js';
+import { StoreError, invalid } from '../errors.js';
 import type { Place } from '../paths/place.js';
 import { GoneWatch } from './gone-watch.js';
 import { ListWatch } from './list-watch.js';
 import { PathWatch } from './path-watch.js';
 import { QueryWatch, type Rows } from './query-watch.js';
+import { RowsWatch } from './rows-watch.js';
 import { Reactive, type About, type Callback } from './reactive.js';
 import type { Hit, Watch } from './watch.js';
 
@@ -18,6 +19,7 @@ export interface Observable {
 }
 
 export type QueryCallback = (rows: Rows, info: ChangeInfo) => void;
+export type RowsCallback = (value: undefined, info: ChangeInfo) => void;
 export type PathCallback = (value: Tree | undefined, info: ChangeInfo) => void;
 
 export class Subscriptions {
@@ -38,6 +40,14 @@ export class Subscriptions {
     const id = `query ${JSON.stringify([sql, encodeKey(params)])}`;
     const make = (): Watch => new QueryWatch(this.observable().db, id, sql, params);
     return this.subscribe(id, make, callback as Callback, (rows) => callback(rows as Rows, { origin: 'load', paths: [] }));
+  }
+
+  /** Tells touched rows of a list. Throws if the contract has no such list. */
+  rows(path: string, callback: RowsCallback): Unsubscribe {
+    const place = this.observable().place(path);
+    if (place.kind !== 'list') throw invalid(`${path} is not a list`);
+    const id = `rows ${place.path}`;
+    return this.subscribe(id, () => this.watchRows(id, path), callback as Callback);
   }
 
   /** What is shown at a path now, if somebody watches it. */
@@ -69,9 +79,16 @@ export class Subscriptions {
 
   private watchPath(id: string, path: string): Watch {
     const { db } = this.observable();
+    return this.watch(id, path, (place) => (place.kind === 'list' ? new ListWatch(db, id, place) : new PathWatch(db, id, place)));
+  }
+
+  private watchRows(id: string, path: string): Watch {
+    return this.watch(id, path, (place) => (place.kind === 'list' ? new RowsWatch(id, place) : new GoneWatch(id)));
+  }
+
+  private watch(id: string, path: string, make: (place: Place) => Watch): Watch {
     try {
-      const place = this.observable().place(path);
-      return place.kind === 'list' ? new ListWatch(db, id, place) : new PathWatch(db, id, place);
+      return make(this.observable().place(path));
     } catch (error) {
       if (error instanceof StoreError) return new GoneWatch(id);
       throw error;

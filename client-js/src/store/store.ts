@@ -11,7 +11,7 @@ import type { Change, Commit, DraftId, Rebased } from '../core/types.js';
 import { StoreError, invalid } from '../errors.js';
 import { changedPaths } from '../paths/of.js';
 import type { About } from '../reactive/reactive.js';
-import { Subscriptions, type PathCallback, type QueryCallback } from '../reactive/subscriptions.js';
+import { Subscriptions, type PathCallback, type QueryCallback, type RowsCallback } from '../reactive/subscriptions.js';
 import type { Link } from '../sync/link.js';
 import type { Welcome } from '../sync/messages.js';
 import type { Outbox } from '../sync/outbox.js';
@@ -82,9 +82,11 @@ export class LiveStore implements Store, DraftDesk {
 
   subscribe(path: string, callback: PathCallback): Unsubscribe;
   subscribe(query: Query, callback: QueryCallback): Unsubscribe;
-  subscribe(what: string | Query, callback: PathCallback | QueryCallback): Unsubscribe {
+  subscribe(list: { rows: string }, callback: RowsCallback): Unsubscribe;
+  subscribe(what: string | Query | { rows: string }, callback: PathCallback | QueryCallback | RowsCallback): Unsubscribe {
     this.mustBeOpen();
     if (typeof what === 'string') return this.subscriptions.path(what, callback as PathCallback);
+    if ('rows' in what) return this.subscriptions.rows(what.rows, callback as RowsCallback);
     const { sql, params = [] } = what;
     try {
       refuseWriting(this.loaded.db, sql, params);
