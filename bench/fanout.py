@@ -79,7 +79,7 @@ async def load(server: RunningServer, project: str, subscribers: int) -> Deliver
     await asyncio.wait_for(delivered.complete, 30)
     delivered.growth = (ground.memory_kib(server.pid) - before) / 1024
     for wire in [*wires, writer]:
-        wire.transport.close()
+        wire.hang_up()
     return delivered
 
 

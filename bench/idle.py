@@ -30,5 +30,5 @@ async def cost(server: RunningServer, project: str) -> float:
     wires += [await connect(server.port, project, new_client()) for _ in range(CONNECTIONS)]
     after = ground.memory_kib(server.pid)
     for wire in wires:
-        wire.transport.close()
+        wire.hang_up()
     return (after - before) / CONNECTIONS

@@ -41,7 +41,7 @@ async def write(server: RunningServer, project: str, commits: int) -> None:
     while sum(writer.done for writer in writers) < commits:
         await asyncio.sleep(0.05)
     for writer in writers:
-        writer.wire.transport.close()
+        writer.wire.hang_up()
 
 
 def after_a_restart(server: RunningServer, *projects: str) -> list[float]:

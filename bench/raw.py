@@ -110,6 +110,11 @@ class Wire(asyncio.Protocol):
         if not self._first.done():
             self._first.set_result(json.loads(message))
 
+    def hang_up(self) -> None:
+        """Closes a connection that must still be there: a reader that raised has lost it, and its figures with it."""
+        assert not self.closed.done() and not self.transport.is_closing(), "the connection was lost on the way"
+        self.transport.close()
+
     async def greeted(self) -> dict[str, Any]:
         """The server's first message: the welcome."""
         return await asyncio.wait_for(self._first, 30)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+from collections.abc import Iterator
 
 import uvloop
 
@@ -43,20 +45,23 @@ async def load(server: RunningServer, project: str, seconds: float) -> tuple[flo
     elapsed, busy = time.perf_counter() - start, time.process_time() - busy
     done = sum(writer.done for writer in writers)
     for writer in writers:
-        writer.wire.transport.close()
+        writer.wire.hang_up()
     return done / elapsed, busy / elapsed
 
 
 async def open_writers(server: RunningServer, project: str, count: int) -> list[Writer]:
-    clients = [new_client() for _ in range(count)]
-    return [Writer(await connect(server.port, project, client), client) for client in clients]
+    clients, values = [new_client() for _ in range(count)], itertools.count(1)
+    return [Writer(await connect(server.port, project, client), client, values) for client in clients]
 
 
 class Writer:
-    """Keeps its pushes in flight: for each commit of its own that comes back, one more is sent."""
+    """Keeps its pushes in flight: for each commit of its own that comes back, one more is sent.
 
-    def __init__(self, wire: Wire, client: str) -> None:
-        self.wire, self.client, self.sent, self.done = wire, client, 0, 0
+    No value is written twice, or a push would change nothing and have no commit.
+    """
+
+    def __init__(self, wire: Wire, client: str, values: Iterator[int]) -> None:
+        self.wire, self.client, self.sent, self.done, self._values = wire, client, 0, 0, values
         self._mine = f'"id":["{client}",'.encode()
         wire.on_message = self.received
 
@@ -73,4 +78,4 @@ class Writer:
 
     def _next(self) -> bytes:
         self.sent += 1
-        return push(self.client, self.sent, ground.set_cell(self.sent, 3, self.sent))
+        return push(self.client, self.sent, ground.set_cell(self.sent, 3, next(self._values)))
