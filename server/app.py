@@ -135,7 +135,7 @@ class Sharelite(Starlette):
         """Say goodbye to every websocket, and end the answers that would go on for ever."""
         house: House | None = self.state.house
         if house is not None:
-            house.stopping.set()
+            house.stop()
             await house.hall.stop()
 
     @asynccontextmanager
@@ -192,7 +192,7 @@ class Sharelite(Starlette):
 
     async def _live(self, websocket: WebSocket) -> None:
         house: House | None = self.state.house
-        if house is None or house.stopping.is_set():
+        if house is None or house.stopping:
             await websocket.close(TRY_LATER)
         else:
             await house.hall.live(websocket)

@@ -10,6 +10,8 @@ import asyncio
 import json
 import signal
 import socket
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,10 +25,15 @@ from websockets.frames import Frame
 from ..config import Limits
 
 LIMITS = Limits()
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: A connection that has not sent a whole request head by then is closed.
 HEAD_SECONDS = 10.0
 #: Frames are parsed in pieces of this size, so that a flood of tiny ones cannot hold the loop for long.
 PIECE = 8 * 1024
+#: How long one connection may be parsed before the others have a turn.
+SLICE_SECONDS = 0.005
+#: Control frames in a second; ours sends one in twenty.
+PINGS = 200
 #: Frames of one message; ours come in one.
 FRAGMENTS = 256
 #: Bytes that may wait for a peer who does not read: two of the largest messages.
@@ -41,11 +48,13 @@ class Http(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._in_head, self._head_bytes = True, 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._body_timer: asyncio.TimerHandle | None = None
         super().connection_made(transport)
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
+        self._cancel(self._head_timer)
+        self._cancel(self._body_timer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -72,19 +81,26 @@ class Http(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_came()
+        self._cancel(self._head_timer)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_head, self._head_bytes = True, 0
+        self._cancel(self._body_timer)
+
+    def on_response_complete(self) -> None:
+        """An answer before the end of the body: whoever still sends it may hear the answer, but not go on for ever."""
+        super().on_response_complete()
+        if not self._in_head:
+            self._body_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _upgrade(self, rest: bytes) -> None:
         """Go on as a websocket. What came right behind the handshake are its first frames."""
         if not self._should_upgrade():
             self._refuse("426 Upgrade Required", "bad_request", "the only upgrade here is to websocket")
             return
-        self._head_came()
+        self._cancel(self._head_timer)
         self.handle_websocket_upgrade()
         if rest:
             self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined]
@@ -97,35 +113,61 @@ class Http(HttpToolsProtocol):
             self.transport.close()
 
     def _wait_for_head(self) -> None:
-        self._head_came()
+        self._cancel(self._head_timer)
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
-    def _head_came(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _cancel(self, timer: asyncio.TimerHandle | None) -> None:
+        if timer is not None:
+            timer.cancel()
 
 
 class Websocket(WebSocketsSansIOProtocol):
     """Websockets that cannot be flooded with tiny frames nor filled by a peer who does not read."""
 
+    _rest = b""
+    _pings, _second = 0, 0.0
+
     def data_received(self, data: bytes) -> None:
+        if self._rest:
+            self._rest += data
+            if len(self._rest) > UNREAD:
+                self.transport.abort()
+        else:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse for a little while; the rest after everybody else had a turn."""
+        until = time.perf_counter() + SLICE_SECONDS
         for start in range(0, len(data), PIECE):
             if self.transport.is_closing():
                 return
             super().data_received(data[start : start + PIECE])
+            if time.perf_counter() > until and start + PIECE < len(data):
+                self._rest = data[start + PIECE :]
+                self.loop.call_soon(self._go_on)
+                return
+
+    def _go_on(self) -> None:
+        data, self._rest = self._rest, b""
+        self._parse(data)
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) >= FRAGMENTS:
             self._fail(1009, "too many fragments")
-            return
-        super().handle_cont(event)
+        else:
+            super().handle_cont(event)
 
     def handle_ping(self) -> None:
-        if self.transport.get_write_buffer_size() > UNREAD:
+        now = self.loop.time()
+        if now - self._second > 1.0:
+            self._pings, self._second = 0, now
+        self._pings += 1
+        if self._pings > PINGS:
+            self._fail(1008, "too many pings")
+        elif self.transport.get_write_buffer_size() > UNREAD:
             self.transport.abort()
-            return
-        super().handle_ping()
+        else:
+            super().handle_ping()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         super().on_task_complete(task)
@@ -149,12 +191,14 @@ class Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until SIGINT or SIGTERM. Unlike uvicorn's own, it then returns: the data directory is still open."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # Only the main thread may listen to signals; in another one whoever started it sets `should_exit`.
+        numbers = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        for number in numbers:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             await self._serve(sockets)
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

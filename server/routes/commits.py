@@ -57,8 +57,9 @@ async def _events(here: House, project: Project, cursor: int, expires: float | N
     """Every commit as an event with its version as id, and a comment now and then so that proxies keep the line."""
     news = asyncio.Event()
     subscription = project.feed.subscribe(news.set)
+    here.waiting.add(news)
     try:
-        while not here.stopping.is_set() and (expires is None or time.time() < expires):
+        while not here.stopping and (expires is None or time.time() < expires):
             here.catalog.record(project.id)
             news.clear()
             page = await project.commits(cursor, here.settings.limits.commits)
@@ -71,6 +72,7 @@ async def _events(here: House, project: Project, cursor: int, expires: float | N
         yield f"event: goodbye\ndata: {problem.code}\n\n".encode()
     finally:
         subscription.close()
+        here.waiting.discard(news)
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

@@ -23,8 +23,15 @@ class House:
 
     def __init__(self, catalog: Catalog, gate: Gate, hall: Hall, settings: Settings, metrics: Metrics) -> None:
         self.catalog, self.gate, self.hall, self.settings, self.metrics = catalog, gate, hall, settings, metrics
-        #: Set when the server goes down, so that endless answers end.
-        self.stopping = asyncio.Event()
+        self.stopping = False
+        #: What answers without an end wait for; set as well when they are to end.
+        self.waiting: set[asyncio.Event] = set()
+
+    def stop(self) -> None:
+        """Let endless answers end."""
+        self.stopping = True
+        for event in self.waiting:
+            event.set()
 
     async def identity(self, request: Request) -> Identity:
         """Who asks, by the bearer token in the header and by nothing else. Raises Unauthenticated."""
