@@ -1,42 +1,50 @@
 /** The page: the world behind, panels above it. */
 import { useEffect, useRef, useState, type ReactElement } from 'react';
 import { useCell } from '../cell';
+import type { Opened } from '../open';
 import { Panel } from '../panel/Panel';
 import { Editing } from '../scene/editing';
 import { People } from '../scene/people';
-import { World, type Assets } from '../scene/world';
-import { expose } from './probe';
-import type { Opened } from '../open';
+import { World } from '../scene/world';
+import { bareGlobe, type Assets, type Globe } from './globe';
 import { StudioProvider, type Studio } from './context';
 import { MapControls, Tooltip } from './MapControls';
+import { expose } from './probe';
 import { Sidebar } from './Sidebar';
 import { themeCell } from './themes';
 import { Toasts, ToastList } from './Toasts';
 import { TopBar } from './TopBar';
 
-export function App({ opened, assets }: { opened: Opened; assets: Assets }): ReactElement {
+export interface Opening { store: Promise<Opened>; assets: Promise<Assets> }
+
+export function App({ opening }: { opening: Opening }): ReactElement {
   const host = useRef<HTMLDivElement>(null);
   const [toasts] = useState(() => new ToastList());
   const [studio, setStudio] = useState<Studio>();
+  const [failure, setFailure] = useState<string>();
   useEffect(() => {
-    const started = start(host.current!, opened, assets, toasts);
+    const ends: (() => void)[] = [];
     let open = true;
-    void started.ready.then(() => { if (open) setStudio(started.studio); }, (error: unknown) => toasts.say(words(error), 'problem'));
-    return () => { open = false; started.close(); };
-  }, [opened, assets, toasts]);
+    start(host.current!, opening, toasts, ends).then(
+      (started) => { if (open) setStudio(started); }, (error: unknown) => setFailure(words(error)));
+    return () => { open = false; ends.reverse().forEach((end) => end()); };
+  }, [opening, toasts]);
   return (
     <>
       <div className="stage" ref={host} />
       {studio && <StudioProvider value={studio}><Chrome /></StudioProvider>}
+      {!studio && (failure === undefined
+        ? <div className="opening" data-testid="opening"><i />Opening the project</div>
+        : <div className="opening failed" data-testid="failed">{failure}</div>)}
       <Toasts list={toasts} />
     </>
   );
 }
 
 function Chrome(): ReactElement {
-  const { theme } = useStudioTheme();
+  const theme = useCell(themeCell);
   return (
-    <div className="chrome" data-theme={theme} data-testid="ready">
+    <div className="chrome" data-theme={theme.name} data-testid="ready">
       <TopBar />
       <Sidebar />
       <Panel />
@@ -46,19 +54,18 @@ function Chrome(): ReactElement {
   );
 }
 
-function useStudioTheme(): { theme: string } {
-  return { theme: useCell(themeCell).name };
-}
-
-function start(host: HTMLElement, { store, user, project }: Opened, assets: Assets, toasts: ToastList): { studio: Studio; ready: Promise<void>; close: () => void } {
-  const report = (error: unknown): void => toasts.say(words(error), 'problem');
-  const editing = new Editing(store, report);
+/** The globe is there while the project is still on its way. What has to be ended is added to `ends`. */
+async function start(host: HTMLElement, opening: Opening, toasts: ToastList, ends: (() => void)[]): Promise<Studio> {
+  const globe: Globe = bareGlobe(host, await opening.assets, themeCell.get());
+  ends.push(() => globe.stage.dispose());
+  const { store, user, project } = await opening.store;
+  const editing = new Editing(store, (error) => toasts.say(words(error), 'problem'));
   const people = new People(store, user);
-  const world = new World(host, assets, store, editing, people, themeCell);
-  const stop = store.on('refused', ({ refusal }) => toasts.say(`Not accepted: ${refusal.message}`, 'problem'));
-  const hide = expose(world);
-  const studio: Studio = { store, editing, people, world, theme: themeCell, project, say: toasts.say };
-  return { studio, ready: world.open(), close: () => { stop(); hide(); people.close(); world.close(); } };
+  const world = new World(globe.stage, globe.ground, store, editing, people, themeCell);
+  ends.push(() => people.close(), () => world.close());
+  ends.push(store.on('refused', ({ refusal }) => toasts.say(`Not accepted: ${refusal.message}`, 'problem')), expose(world));
+  await world.open();
+  return { store, editing, people, world, theme: themeCell, project, say: toasts.say };
 }
 
 const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));

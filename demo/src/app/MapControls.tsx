@@ -1,7 +1,7 @@
 /** Buttons on the map, and what is known of the thing below the pointer. */
 import type { ReactElement } from 'react';
 import { useCell } from '../cell';
-import { idIn, tableOf } from '../scene/paths';
+import { idIn, rowOf, tableOf } from '../scene/paths';
 import { useProperty, useStudio } from './context';
 import { countryName, people } from './Sidebar';
 
@@ -45,21 +45,29 @@ export function Tooltip(): ReactElement | null {
   return hover ? <TooltipOf key={hover.path} path={hover.path} x={hover.x} y={hover.y} /> : null;
 }
 
-function TooltipOf({ path, x, y }: { path: string; x: number; y: number }): ReactElement | null {
-  const { world } = useStudio();
-  const title = useProperty(`${path}/title`);
+function TooltipOf({ path, x, y }: { path: string; x: number; y: number }): ReactElement {
   const style = { transform: `translate(${x + 14}px, ${y + 12}px)` };
-  if (tableOf(path) === 'route') {
-    const point = world.routes.point(path);
-    const text = point ? point.name || 'Route point' : String(title ?? '');
-    return <div className="tooltip" style={style} data-testid="tooltip"><b>{text}</b>{point && <small>Drag to move</small>}</div>;
-  }
-  const read = world.annotations.data.read(world.annotations.data.index.get(idIn(path)!) ?? -1);
-  const population = Number(read('population') ?? 0);
   return (
     <div className="tooltip" style={style} data-testid="tooltip">
-      <b>{String(read('name') ?? '')}</b>
-      <small>{[countryName(String(read('country') ?? '')), population ? `${people(population)} people` : '', String(read('interaction.tooltip') ?? '')].filter(Boolean).join(' · ')}</small>
+      {tableOf(path) === 'annotation' ? <AboutCity id={idIn(path)!} /> : path === rowOf(path) ? <AboutRoute path={path} /> : <AboutPoint path={path} />}
     </div>
   );
+}
+
+function AboutCity({ id }: { id: string }): ReactElement {
+  const { world } = useStudio();
+  const read = world.annotations.data.read(world.annotations.data.index.get(id) ?? -1);
+  const population = Number(read('population') ?? 0);
+  const facts = [countryName(String(read('country') ?? '')), population ? `${people(population)} people` : '', String(read('interaction.tooltip') ?? '')];
+  return <><b>{String(read('name') ?? '')}</b><small>{facts.filter(Boolean).join(' · ')}</small></>;
+}
+
+function AboutRoute({ path }: { path: string }): ReactElement {
+  const title = useProperty(`${path}/title`);
+  return <b>{String(title ?? '')}</b>;
+}
+
+function AboutPoint({ path }: { path: string }): ReactElement {
+  const name = useProperty(`${path}/name`);
+  return <><b>{String(name || 'Route point')}</b><small>Drag to move</small></>;
 }

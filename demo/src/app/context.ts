@@ -43,6 +43,12 @@ export function useProperty(path: string): Tree | undefined {
   return useSyncExternalStore(watched.watch, watched.read);
 }
 
+/** The contract's hash: forms are made again when the project follows another one. */
+export function useContract(): string {
+  const { store } = useStudio();
+  return useSyncExternalStore((changed) => store.on('contract', changed), () => store.contract.hash);
+}
+
 export type Rows = Record<string, Value>[];
 
 export function useQuery(sql: string, params: Value[]): Rows {

@@ -1,7 +1,7 @@
 /** The form of one row, made from the contract alone: groups are its nested objects, each field follows its own property. */
 import { memo, useMemo, useState, type ReactElement } from 'react';
 import type { Tree } from 'sharelite';
-import { useProperty, useStudio } from '../app/context';
+import { useContract, useProperty, useStudio } from '../app/context';
 import { allFields, flatten, groupOf, rowSchema, type Field, type Group } from '../scene/fields';
 import { property } from '../scene/paths';
 import { Control } from './controls';
@@ -10,7 +10,8 @@ export interface Filter { text: string; changedOnly: boolean }
 
 export function Form({ row, table, filter }: { row: string; table: string; filter: Filter }): ReactElement {
   const { store } = useStudio();
-  const group = useMemo(() => groupOf(rowSchema(store.contract.document, table)), [store.contract.hash, table]);
+  const contract = useContract();
+  const group = useMemo(() => groupOf(rowSchema(store.contract.document, table)), [store, contract, table]);
   return (
     <div className="form" data-testid="form">
       <FieldList row={row} group={group} filter={filter} />

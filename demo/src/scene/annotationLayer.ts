@@ -34,7 +34,7 @@ export class AnnotationLayer implements LabelSource {
   }
 
   async open(): Promise<void> {
-    this.stops.push(this.store.subscribe('annotation', (_rows, info) => this.follow(info)));
+    this.stops.push(this.store.subscribe({ rows: 'annotation' }, (_, info) => this.follow(info)));
     await this.data.load();
     this.redraw();
     this.stage.add(this.leaders.mesh, this.points.mesh);

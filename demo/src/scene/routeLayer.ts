@@ -153,10 +153,13 @@ export class RouteLayer {
     context.textBaseline = 'top';
     context.lineWidth = 3;
     context.lineJoin = 'round';
+    const named: Spot[] = [];
     route.points.forEach((point, k) => {
       const spot = this.stage.camera.project(point.lon, point.lat);
       if (!spot.visible) return;
-      const name = point.name ? `${k + 1} · ${point.name}` : String(k + 1);
+      const crowded = named.some((other) => Math.abs(other.x - spot.x) < 90 && Math.abs(other.y - spot.y) < 14);
+      if (!crowded) named.push(spot);
+      const name = point.name && !crowded ? `${k + 1} · ${point.name}` : String(k + 1);
       context.strokeStyle = theme.paper;
       context.strokeText(name, spot.x, spot.y + 10);
       context.fillStyle = route.line.color;

@@ -3,8 +3,8 @@ import type { Store } from 'sharelite';
 import { Cell } from '../cell';
 import type { Place } from '../geo';
 import { Gestures, type Pointing } from '../view/gestures';
-import { Ground } from '../view/ground';
-import { Stage } from '../view/stage';
+import type { Ground } from '../view/ground';
+import type { Stage } from '../view/stage';
 import { AnnotationLayer } from './annotationLayer';
 import { AreaLayer } from './areaLayer';
 import type { Editing } from './editing';
@@ -17,11 +17,9 @@ import type { People } from './people';
 import { RouteLayer } from './routeLayer';
 import type { Theme } from './theme';
 
-export interface Assets { land: ImageBitmap; borders: ArrayBuffer }
 export interface Hover { path: string; x: number; y: number }
 
 export class World implements Pointing {
-  readonly stage: Stage;
   readonly selected = new Cell<string | undefined>(undefined);
   readonly hovered = new Cell<Hover | undefined>(undefined);
   readonly round = new Cell(true);
@@ -30,20 +28,15 @@ export class World implements Pointing {
   readonly routes: RouteLayer;
   readonly areas: AreaLayer;
   readonly gestures: Gestures;
-  private readonly ground: Ground;
   private grabbed: { path: string; moved: boolean } | undefined;
   private readonly stops: (() => void)[] = [];
 
-  constructor(host: HTMLElement, assets: Assets, readonly store: Store, readonly editing: Editing, readonly people: People, readonly theme: Cell<Theme>) {
-    this.stage = new Stage(host);
-    this.ground = new Ground(this.stage.uniforms, assets.land, assets.borders);
-    this.stage.add(...this.ground.parts);
+  constructor(readonly stage: Stage, private readonly ground: Ground, readonly store: Store, readonly editing: Editing, readonly people: People, readonly theme: Cell<Theme>) {
     this.layers = new LayerTable(store);
     this.areas = new AreaLayer(store, this.stage, this.layers);
     this.annotations = new AnnotationLayer(store, this.stage, this.layers, theme, () => [this.selectedAnnotation(), this.hoveredAnnotation()]);
     this.routes = new RouteLayer(store, this.stage, this.layers, theme, this.selected);
     this.gestures = new Gestures(this.stage, this.stage.overlayCanvas, this);
-    this.stage.before(() => this.ground.follow(this.stage.camera.eye.position.toArray()));
     this.stops.push(
       store.subscribe('scene', () => this.showGround()), theme.watch(() => this.showGround()),
       this.selected.watch((selected) => { people.say({ selected }); this.stage.invalidate(); }),
@@ -64,7 +57,6 @@ export class World implements Pointing {
     this.stops.forEach((stop) => stop());
     this.gestures.dispose();
     for (const part of [this.layers, this.annotations, this.routes, this.areas]) part.close();
-    this.stage.dispose();
   }
 
   /** Shows a thing wherever it is. */

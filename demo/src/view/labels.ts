@@ -40,13 +40,14 @@ interface Placed { index: number; look: LabelLook; box: Box; spot: Spot }
 
 const MOST_TESTED = 2500;
 const PIXELS_PER_LABEL = 19_000;
-const FADE_STEP = 0.14;
+const FADE_MS = 220;
 
 export class Labels {
   /** What was drawn in the last frame: for the probe. */
   placed: Placed[] = [];
   leaders: Piece[] = [];
   private readonly shown = new Map<number, number>();
+  private drawnAt = 0;
 
   constructor(private readonly source: LabelSource) {}
 
@@ -54,7 +55,8 @@ export class Labels {
   draw(context: CanvasRenderingContext2D, camera: Camera): boolean {
     this.place(context, camera);
     const now = new Set(this.placed.map((label) => label.index));
-    let moving = this.fade(now);
+    const step = this.step();
+    let moving = this.fade(now, step);
     this.leaders = [];
     for (const label of [...this.placed].reverse()) {
       const strength = this.shown.get(label.index) ?? 1;
@@ -62,7 +64,7 @@ export class Labels {
       const { index, look } = label;
       if (look.leader) this.leaders.push(...leaderPieces(look.leader, this.source.lon(index), this.source.lat(index), strength));
     }
-    for (const index of [...this.shown.keys()]) if (!now.has(index)) moving = this.drawLeaving(context, camera, index) || moving;
+    for (const index of [...this.shown.keys()]) if (!now.has(index)) moving = this.drawLeaving(context, camera, index, step) || moving;
     return moving;
   }
 
@@ -92,18 +94,25 @@ export class Labels {
     this.placed.push({ index, look, box, spot });
   }
 
-  private fade(now: Set<number>): boolean {
+  /** How far labels fade in this frame. After a rest it is as if the last frame had just been. */
+  private step(): number {
+    const now = performance.now(), since = now - this.drawnAt;
+    this.drawnAt = now;
+    return (since > 500 ? 16 : since) / FADE_MS;
+  }
+
+  private fade(now: Set<number>, step: number): boolean {
     let moving = false;
     for (const index of now) {
-      const strength = Math.min(1, (this.shown.get(index) ?? 0) + FADE_STEP);
+      const strength = Math.min(1, (this.shown.get(index) ?? 0) + step);
       if (strength < 1) moving = true;
       this.shown.set(index, strength);
     }
     return moving;
   }
 
-  private drawLeaving(context: CanvasRenderingContext2D, camera: Camera, index: number): boolean {
-    const strength = (this.shown.get(index) ?? 0) - FADE_STEP * 1.5;
+  private drawLeaving(context: CanvasRenderingContext2D, camera: Camera, index: number, step: number): boolean {
+    const strength = (this.shown.get(index) ?? 0) - step * 1.5;
     const spot = camera.project(this.source.lon(index), this.source.lat(index));
     const look = this.source.look(index);
     if (strength <= 0 || !spot.visible || !look.shown) { this.shown.delete(index); return false; }
