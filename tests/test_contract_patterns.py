@@ -100,7 +100,7 @@ def test_what_is_taken_is_read_in_few_steps(pattern: str) -> None:  # C5
     except Refusal:
         return
     for unit in ("a", "ab", "b", "abc", "c"):
-        short = Backtracking((unit * 20)[:20] + "!", 10**6)
+        short = Backtracking((unit * 20)[:20] + "!", 300_000)
         short.match(tree, 0, lambda end: False)
         long = Backtracking((unit * 40)[:40] + "!", 64 * short.looks + 64)
         long.match(tree, 0, lambda end: False)

@@ -122,7 +122,7 @@ def test_a_missing_property_is_pointed_at_where_it_is_missing() -> None:  # C17
 
 
 def test_a_fault_inside_of_a_json_value_is_pointed_at() -> None:  # C17
-    row = {"country": "FR", "number": 1, "name": "x", "meta": '{"a/b":[]}'}
+    row: Row = {"country": "FR", "number": 1, "name": "x", "meta": '{"a/b":[]}'}
     assert [fault.pointer for fault in person().check(row, None)] == ["/meta/a~1b"]
 
 
