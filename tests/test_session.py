@@ -287,6 +287,13 @@ def test_pushes_above_the_rate_are_refused_and_a_flood_ends_the_session() -> Non
     assert goodbye(session) == ("rate_limited", 1013)
 
 
+def test_pushes_are_not_counted_among_the_other_messages() -> None:  # W7
+    session = Room(signals_burst=5).join()
+    for counter in range(1, 50):
+        text = json.dumps({"id": [ADA, counter], "changes": [], "type": "push"})
+        assert isinstance(session.receive(text, 1.0), Admit)
+
+
 def test_a_flood_of_other_messages_ends_the_session() -> None:  # W7
     session = Room(signals_burst=5).join()
     for _ in range(20):

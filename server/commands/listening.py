@@ -7,7 +7,6 @@ elsewhere.
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import socket
 import threading
@@ -23,6 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 
 from ..config import Limits
+from ..routes import faults
 
 LIMITS = Limits()
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -107,9 +107,9 @@ class Http(HttpToolsProtocol):
 
     def _refuse(self, status: str, code: str, message: str) -> None:
         if not self.transport.is_closing():
-            body = json.dumps({"error": {"code": code, "message": message, "errors": []}})
+            body = faults.body(code, message)
             head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            self.transport.write(f"{head}connection: close\r\n\r\n{body}".encode())
+            self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
             self.transport.close()
 
     def _wait_for_head(self) -> None:

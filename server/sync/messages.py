@@ -14,8 +14,8 @@ from ..errors import BadRequest
 from ..model import MutationId, Refusal
 
 PROTOCOL = 1
-#: How a push begins, as every client of ours writes it; so that the busiest message is read only once.
-PUSH = '{"type":"push"'
+#: How a push begins, as most JSON libraries write it; so that the busiest message is read only once.
+PUSH = ('{"type":"push"', '{"type": "push"')
 PONG = '{"type":"pong"}'
 
 

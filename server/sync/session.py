@@ -107,15 +107,15 @@ class Session:
 
     def _other(self, text: str, now: float) -> Action | None:
         message = messages.decode(text)
+        if self.state == "greeting" and not isinstance(message, messages.Hello):
+            raise BadRequest("the first message is a hello")
+        if isinstance(message, messages.Push):
+            return self._push(text, now)
         if not self._others.take(now) and self._others.sunk:
             raise RateLimited("messages", 5.0)
         match message:
             case messages.Hello():
                 return self._greeted(message)
-            case _ if self.state == "greeting":
-                raise BadRequest("the first message is a hello")
-            case messages.Push():
-                return self._push(text, now)
             case messages.Presence():
                 return self._show(message)
             case messages.Signal():
