@@ -17,6 +17,7 @@ from . import digest, texts
 from .entry import Entry
 from .log import Position
 from .shape import Shape, shapes
+from .transaction import transaction
 
 TABLE = """CREATE TABLE "_sharelite"(
   id INTEGER PRIMARY KEY, project TEXT, epoch TEXT, seq BLOB, version BLOB, log_digest BLOB, row_digest BLOB,
@@ -37,7 +38,7 @@ class Mismatch(Exception):
 def create(connection: apsw.Connection, project: str, epoch: str) -> None:
     """Make the position row of a new database; one that is there stays."""
     if connection.execute(HAS_TABLE).fetchone() is None:
-        with connection:
+        with transaction(connection):
             connection.execute(TABLE)
             connection.execute(FIRST, (project, epoch, _u64(0), _u64(0), digest.START, bytes(16)))
 
@@ -63,7 +64,7 @@ class Apply:
 
     def move(self, to: Position) -> None:
         """Take note of records that change no rows (parts before the last)."""
-        with self._connection:
+        with transaction(self._connection):
             self._move(to, self.row_digest)
         self.position = to
 
@@ -77,7 +78,7 @@ class Apply:
                 f"entry {to.seq} follows version {entry.base_version}, this database is at {self.position.version}"
             )
         try:
-            with self._connection:
+            with transaction(self._connection):
                 total = self.row_digest
                 for commit in commits:
                     total = self._commit(commit, total)

@@ -15,6 +15,7 @@ from ..errors import Damaged
 from ..model import EncodedCommit, MutationId, Outcome, Refusal
 from . import digest
 from .entry import OUTCOME_KINDS, Entry, Record, Recorded, decode, join, part_count
+from .transaction import transaction
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS identity(
@@ -110,7 +111,7 @@ class Log:
             chained = digest.chain(chained, record.body)
             version = record.version if record.version is not None else version
             rows.append((record.seq, record.kind, record.version, chained, record.body))
-        with self._connection:
+        with transaction(self._connection):
             self._connection.executemany(ADD_ENTRY, rows)
             self._keep(entry.outcomes, entry.at)
             if new[-1].seq % FORGET_EVERY < len(new):
