@@ -19,9 +19,18 @@ export function showLeaf(leaf: Leaf, cell: Value | undefined): Tree | undefined 
     return leaf.required && leaf.nullable ? null : undefined;
   }
   if (leaf.form === 'boolean') return cell === 1 ? true : cell === 0 ? false : cell;
-  if (leaf.form === 'json') return typeof cell === 'string' ? freeze(JSON.parse(cell) as Tree) : cell;
+  if (leaf.form === 'json') return typeof cell === 'string' ? parsed(cell) : cell;
   if (leaf.form === 'base64') return cell instanceof Uint8Array ? toBase64(cell) : cell;
   return cell;
+}
+
+/** SQL may have stored a text that is no JSON; validation says so, reading shows it. */
+function parsed(text: string): Tree {
+  try {
+    return freeze(JSON.parse(text) as Tree);
+  } catch {
+    return text;
+  }
 }
 
 export function isBlank(branch: Branch, row: readonly Value[]): boolean {

@@ -2,12 +2,12 @@
 import type { Key, Tree, Value } from '../api.js';
 import { keyText, row } from '../capture/wire.js';
 import { SINGLETON, type Branch, type List, type Table } from '../contract/model.js';
-import { quoted } from '../capture/sql.js';
-import { rowsSql, where } from '../contract/sql.js';
+import { rowsSql } from '../contract/sql.js';
 import { isObject, pointerTo, sameCell, spread, storeLeaf, type Mode, type Writing } from '../contract/store.js';
 import { StoreError, invalid, notFound } from '../errors.js';
 import type { Operation } from '../core/types.js';
-import { arrange, orderAfter } from './order.js';
+import { arrange } from './order.js';
+import { orderIn, place, valueAt } from './standing.js';
 import { readRow, type Source } from './read.js';
 import type { LeafPlace, Place } from './place.js';
 
@@ -17,6 +17,8 @@ export interface Target {
   apply(operation: Operation): void;
   /** A key for a row whose list has hidden ones. */
   newId(): string;
+  /** The last order text of lists that rows were just added to; forgotten at any other write. */
+  lastOrders: Map<string, string | null>;
 }
 
 export function setPlace(to: Target, place: Place, value: Tree): void {
@@ -68,22 +70,17 @@ function update(to: Target, table: Table, key: Key, writing: Writing): void {
 
 function insert(to: Target, table: Table, key: Key, writing: Writing, order?: string): void {
   dropKey(table, key, writing);
-  if (table.order !== undefined && (order !== undefined || (writing.cells.get(table.order) ?? null) === null))
-    writing.cells.set(table.order, order ?? orderAfter(lastOrder(to.db, table, key)));
+  if (table.order !== undefined) place(to, table, key, writing, order);
   const cells = [...writing.cells].filter(([, cell]) => cell !== null);
   to.apply(['i', table.name, key, row(cells)]);
   for (const [list, items] of writing.lists) insertItems(to, list, key, items);
 }
 
-function insertItems(to: Target, list: List, parent: Key, items: Tree[]): void {
-  const orders = list.table.order === undefined ? [] : arrange(items.map(() => null));
-  for (const [at, item] of items.entries()) insertRow(to, list.table, parent, item, orders[at]);
-}
-
-function lastOrder(db: Source, table: Table, key: Key): string | null {
-  const given = table.key.length - table.own.length;
-  const sql = `SELECT max(${quoted(table.order!)}) FROM ${quoted(table.name)} WHERE ${where(table, given)}`;
-  return (db.get(sql, key.slice(0, given))?.[0] ?? null) as string | null;
+/** Where all items say their place themselves, that is their order; else they stand as they are listed. */
+function insertItems(to: Target, { table }: List, parent: Key, items: Tree[]): void {
+  const given = items.map((item) => orderIn(table, item));
+  const orders = table.order === undefined || !given.includes(null) ? given : arrange(given);
+  for (const [at, item] of items.entries()) insertRow(to, table, parent, item, orders[at] ?? undefined);
 }
 
 interface Existing { key: Key; row: Value[]; order: string | null }
@@ -92,12 +89,12 @@ interface Existing { key: Key; row: Value[]; order: string | null }
 function replaceList(to: Target, table: Table, parent: Key, items: Tree[]): void {
   const rest = existing(to.db, table, parent);
   const keys = items.map((item) => (table.hidden && !hasId(item) ? undefined : keyText([...parent, ...ownKey(to, table, item)])));
-  const repeated = keys.find((key, at) => key !== undefined && keys.indexOf(key) !== at);
-  if (repeated !== undefined) throw new StoreError('exists', `${table.name}: two items of the list have one key`);
+  const named = keys.filter((key) => key !== undefined);
+  if (new Set(named).size < named.length) throw new StoreError('exists', `${table.name}: two items of the list have one key`);
   const matched = keys.map((key) => (key === undefined ? undefined : take(rest, key)));
   for (const [at, key] of keys.entries()) if (key === undefined) matched[at] = takeFirst(rest);
   for (const gone of rest.values()) to.apply(['d', table.name, gone.key]);
-  const orders = table.order === undefined ? [] : arrange(matched.map((row) => row?.order ?? null));
+  const orders = table.order === undefined ? [] : arrange(items.map((item, at) => orderIn(table, item) ?? matched[at]?.order ?? null));
   for (const [at, item] of items.entries()) {
     const row = matched[at];
     if (row === undefined) insertRow(to, table, parent, item, orders[at]);
@@ -140,7 +137,7 @@ function ownKey(to: Target, table: Table, value: Tree): Key {
   if (table.hidden) return [hasId(value) ? (value._id as string) : to.newId()];
   return table.own.map((column) => {
     const leaf = table.root.leaves.find((candidate) => candidate.column === column)!;
-    const given = column.split('.').reduce<Tree | undefined>((inner, name) => (isObject(inner) ? inner[name] : undefined), value);
+    const given = valueAt(value, column);
     const pointer = pointerOf(column);
     if (given === undefined || given === null) throw invalid(`${table.name}: the key ${column} is missing`, { table: table.name, pointer });
     const cell = storeLeaf(leaf, given, pointer);

@@ -12,6 +12,7 @@ import { query } from './queries.js';
 
 export class TxBody implements Tx {
   private open = true;
+  private readonly lastOrders: Target['lastOrders'] = new Map();
 
   constructor(
     private readonly loaded: Loaded,
@@ -32,6 +33,7 @@ export class TxBody implements Tx {
   }
 
   set(path: string, value: Tree): void {
+    this.lastOrders.clear();
     this.write(path, (to, place) => setPlace(to, place, value));
   }
 
@@ -44,11 +46,13 @@ export class TxBody implements Tx {
   }
 
   delete(path: string): void {
+    this.lastOrders.clear();
     this.write(path, deletePlace);
   }
 
   sql(sql: string, params: Value[] = []): void {
     this.mustBeOpen();
+    this.lastOrders.clear();
     this.writer.sql(sql, params);
   }
 
@@ -66,7 +70,7 @@ export class TxBody implements Tx {
   private write<T>(path: string, fn: (to: Target, place: Place) => T): T {
     this.mustBeOpen();
     const operations: Operation[] = [];
-    const to = { db: this.loaded.db, apply: (operation: Operation) => void operations.push(operation), newId: this.newId };
+    const to = { db: this.loaded.db, apply: (operation: Operation) => void operations.push(operation), newId: this.newId, lastOrders: this.lastOrders };
     const result = fn(to, this.loaded.place(path));
     if (operations.length === 1) this.writer.apply(operations[0]!);
     else if (operations.length > 1) this.writer.applyAll(operations);

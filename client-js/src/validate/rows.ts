@@ -39,6 +39,7 @@ export class RowRules {
 
   private cell(leaf: Leaf, cell: Value): Found[] {
     if (cell === null) return [];
+    if (leaf.form === 'json' && !isJson(cell)) return [{ message: 'the text is not JSON', pointer: pointerOf(leaf.column) }];
     return this.judge.faults(leaf.schema, showLeaf(leaf, cell) as Tree, pointerOf(leaf.column));
   }
 
@@ -65,6 +66,14 @@ export class RowRules {
     let known = this.conditions.get(table);
     if (known === undefined) this.conditions.set(table, (known = conditionsIn(table.root)));
     return known;
+  }
+}
+
+function isJson(cell: Value): boolean {
+  try {
+    return typeof cell === 'string' && (JSON.parse(cell), true);
+  } catch {
+    return false;
   }
 }
 
