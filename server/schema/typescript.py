@@ -74,9 +74,11 @@ class _Writer:
                 yield f"{indent}}};"
 
     def _column(self, column: Column) -> str:
-        text = self._type(column.schema, 0)
-        nullable = column.nullable and column.required and text != "unknown" and "null" not in text.split(" | ")
-        return f"{text} | null" if nullable else text
+        """NULL reads as null only where the property is required; elsewhere it is absent."""
+        schema = column.schema
+        if column.nullable and not column.required:
+            schema = {**schema, "type": [kind for kind in schema["type"] if kind != "null"]}
+        return self._type(schema, 0)
 
     def _type(self, schema: Any, depth: int) -> str:
         """A JSON Schema as a type; `unknown` where a type cannot say it."""
