@@ -85,7 +85,7 @@ function Foot(): ReactElement {
   }
   return (
     <footer className="panel-foot session" data-testid="session">
-      <span data-testid="session-count">{session.changes.length === 0 ? 'Nothing changed yet' : session.changes.length === 1 ? '1 change, only you see it' : `${session.changes.length} changes, only you see them`}</span>
+      <span data-testid="session-count">{session.changes.length === 0 ? 'Nothing changed yet' : session.changes.length === 1 ? '1 change, not sent' : `${session.changes.length} changes, not sent`}</span>
       <button type="button" onClick={() => editing.cancel()} data-testid="cancel">Cancel</button>
       <button type="button" className="primary" onClick={() => editing.save()} data-testid="save">Save</button>
     </footer>

@@ -47,6 +47,13 @@ export class AnnotationLayer implements LabelSource {
     this.stops.push(this.layers.watch(() => this.redraw()), this.theme.watch(() => this.redraw()));
   }
 
+  /** The important lie above the others, what is selected above all. */
+  arrange(): void {
+    const selected = this.kept().slice(0, 1);
+    this.points.arrange(Uint32Array.from([...this.data.importance()].reverse().concat(selected)));
+    this.stage.invalidate();
+  }
+
   close(): void { this.stops.forEach((stop) => stop()); }
 
   order(): readonly number[] { return this.data.importance(); }
@@ -94,7 +101,9 @@ export class AnnotationLayer implements LabelSource {
   private follow(info: ChangeInfo): void {
     const ids = new Set(info.paths.map(idIn));
     if (ids.has(undefined)) { void this.data.load().then(() => this.redraw()); return; }
+    const count = this.data.index.size;
     for (const id of ids) this.refresh(id!);
+    if (this.data.index.size !== count) this.arrange();
     this.stage.invalidate();
   }
 
@@ -112,7 +121,7 @@ export class AnnotationLayer implements LabelSource {
     this.points.reserve(this.data.count);
     for (const index of this.data.index.values()) this.points.write(index, this.pointLook(index));
     this.points.uploadAll();
-    this.stage.invalidate();
+    this.arrange();
   }
 
   private pointLook(index: number): ReturnType<typeof pointLook> {

@@ -162,7 +162,7 @@ export class RouteLayer {
       const name = point.name && !crowded ? `${k + 1} · ${point.name}` : String(k + 1);
       context.strokeStyle = theme.paper;
       context.strokeText(name, spot.x, spot.y + 10);
-      context.fillStyle = route.line.color;
+      context.fillStyle = theme.ink;
       context.fillText(name, spot.x, spot.y + 10);
     });
   }

@@ -39,7 +39,7 @@ export class World implements Pointing {
     this.gestures = new Gestures(this.stage, this.stage.overlayCanvas, this);
     this.stops.push(
       store.subscribe('scene', () => this.showGround()), theme.watch(() => this.showGround()),
-      this.selected.watch((selected) => { people.say({ selected }); this.stage.invalidate(); }),
+      this.selected.watch((selected) => { people.say({ selected }); this.annotations.arrange(); }),
       this.hovered.watch(() => this.stage.invalidate()),
       editing.session.watch((session) => people.say({ editing: session !== undefined })),
     );

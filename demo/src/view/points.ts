@@ -58,7 +58,7 @@ export class PointCloud {
 
   /** Makes room for points 0..count-1. The new ones are invisible until they are set. */
   reserve(count: number): void {
-    this.geometry.setDrawRange(0, count);
+    if (!this.geometry.index) this.geometry.setDrawRange(0, count);
     if (count <= this.capacity) return;
     this.capacity = Math.ceil(count * 1.1) + 64;
     for (const { name, items, bytes } of COLUMNS) {
@@ -69,6 +69,12 @@ export class PointCloud {
     }
     this.geometry.setAttribute('position', this.geometry.getAttribute('aPlace'));
     this.uploads.whole++;
+  }
+
+  /** In which order points are drawn: the last lies above the others. */
+  arrange(order: Uint32Array<ArrayBuffer>): void {
+    this.geometry.setIndex(new BufferAttribute(order, 1));
+    this.geometry.setDrawRange(0, order.length);
   }
 
   /** Sets one point, without upload: for the first load. */
