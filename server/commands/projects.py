@@ -33,6 +33,12 @@ class Server:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._client = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=60.0)
 
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """The answer's JSON. Raises Remote."""
         try:
@@ -75,7 +81,7 @@ def projects(context: click.Context, url: str, token: str | None) -> None:
       sharelite projects create plan --contract contracts/todo.schema.json
       sharelite projects delete plan
     """
-    context.obj = Server(url, token)
+    context.obj = context.with_resource(Server(url, token))
 
 
 @projects.command("list")
