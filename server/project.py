@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import TypeVar
 
 import apsw
@@ -146,7 +147,7 @@ class Project:
                     "destructive", f"this upgrade loses something ({reasons}); migrate with the flag that allows it"
                 )
             change = schema_change(contract, upgrade.steps, upgrade.tightened)
-            arrival = await self._turn(self._road.change_schema, change, by)
+            arrival = await self._turn(partial(self._road.change_schema, change, by, first=upgrade.changes))
             self.contract = contract
             self.feed.announce(arrival.commits)
             return self._report(upgrade)
