@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sharelite.model import Row
 from sharelite.schema.contract import Contract
-from sharelite.schema.grammar import is_step
 from sharelite.schema.steps import compatible, plan
 from sharelite.schema.tables import create_steps
+from sharelite.sync.grammar import is_step
 from tests.contract_files import database, insert, rows
 from tests.contract_random import documents, rows_of
 

@@ -9,8 +9,9 @@ import pytest
 
 from sharelite.model import Row
 from sharelite.schema.contract import Contract
-from sharelite.schema.grammar import is_step
 from sharelite.schema.steps import Upgrade, compatible, plan
+from sharelite.sync.apply import Mismatch, run_steps
+from sharelite.sync.grammar import is_step
 from tests.contract_files import database, everything, insert, one_table, rows
 
 TXT, INT, NUM = {"type": "string"}, {"type": "integer"}, {"type": "number"}
@@ -221,3 +222,13 @@ def test_a_push_of_an_older_contract_is_understood_while_what_it_knows_is_there(
 def test_the_same_contract_needs_no_step() -> None:  # C18, C21
     again = Contract.parse(json.loads(json.dumps(everything().document)))
     assert plan(everything(), again) == Upgrade("none")
+
+
+def test_apply_runs_nothing_that_is_no_step() -> None:  # C24
+    connection = database(everything())
+    with pytest.raises(Mismatch, match="no schema step"):
+        run_steps(connection, ['CREATE TABLE "x"("a" TEXT) STRICT', 'DELETE FROM "settings"'])
+    assert len(rows(connection, "settings")) == 1
+    harmless = ['ALTER TABLE "x" ADD COLUMN "b ADD COLUMN c" TEXT', 'CREATE VIEW "v" AS SELECT "a" FROM "x"']
+    assert not run_steps(connection, harmless)
+    assert run_steps(connection, ['ALTER TABLE "x" DROP COLUMN "b ADD COLUMN c"'])

@@ -1,6 +1,6 @@
 """From one contract to the next: which statements bring a project's tables along, and what would be lost.
 
-The statements are literal and come from the closed grammar of grammar.py. They run with foreign keys off, on every
+The statements are literal and come from the closed grammar of sync/grammar.py. They run with foreign keys off, on every
 node and in every browser alike; afterwards whoever runs the upgrade checks the rows of the `tightened` tables against
 the new contract, references included.
 """

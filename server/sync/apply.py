@@ -7,6 +7,7 @@ exactly one row and find the old values it states. If not, this replica is wrong
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ import apsw
 from ..model import Change, Commit, Key, Row, Value
 from . import digest, texts
 from .entry import Entry
+from .grammar import is_step
 from .log import Position
 from .shape import Shape, shapes
 from .transaction import transaction
@@ -28,7 +30,7 @@ MOVE = 'UPDATE "_sharelite" SET seq=?, version=?, log_digest=?, row_digest=? WHE
 SET_CONTRACT = 'UPDATE "_sharelite" SET contract_hash=?, contract=? WHERE id=2'
 HAS_TABLE = "SELECT 1 FROM main.sqlite_schema WHERE name='_sharelite'"
 #: Steps that leave every existing cell as it is, so that the row digest goes on.
-HARMLESS = ("CREATE ", "DROP VIEW ", "DROP INDEX ", "DROP TRIGGER ")
+HARMLESS = re.compile(r'CREATE |DROP (?:VIEW|INDEX) |ALTER TABLE "(?:[^"]|"")+" ADD COLUMN ')
 
 
 class Mismatch(Exception):
@@ -104,11 +106,16 @@ class Apply:
 
 
 def run_steps(connection: apsw.Connection, steps: Iterable[str]) -> bool:
-    """Run the literal statements of a schema commit; whether any of them may have changed existing cells."""
+    """Run the literal statements of a schema commit; whether any of them may have changed existing cells.
+
+    Raises Mismatch at one that is not of the grammar, before it runs.
+    """
     rewrites = False
     for step in steps:
+        if not is_step(step):
+            raise Mismatch(f"a schema commit says {step[:80]!r}, which is no schema step")
         connection.execute(step).fetchall()
-        rewrites = rewrites or not (step.startswith(HARMLESS) or " ADD COLUMN " in step)
+        rewrites = rewrites or HARMLESS.match(step) is None
     return rewrites
 
 
