@@ -1,6 +1,6 @@
 """A Chromium, a server of one's own, and windows into it.
 
-Fixtures live as long as a module and no longer: Playwright runs an event loop on this thread, and tests elsewhere
+The browser lives as long as a module and no longer: Playwright runs an event loop on this thread, and tests elsewhere
 want to run theirs.
 """
 
@@ -45,7 +45,7 @@ def open_window(chromium: Browser) -> Iterator[Open]:
     contexts = []
 
     def open_one(address: str) -> Page:
-        context = chromium.new_context(viewport={"width": 1280, "height": 800})
+        context = chromium.new_context(viewport={"width": 1100, "height": 640})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
@@ -59,7 +59,7 @@ def open_window(chromium: Browser) -> Iterator[Open]:
     assert faults == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The scene editor with its data, as `make demo` starts it."""
     with RunningServer(tmp_path_factory.mktemp("demo") / "data", command="demo") as server:
