@@ -135,8 +135,18 @@ def test_sql_may_store_what_no_row_operation_would_and_is_judged_by_it() -> None
     row: Row = {"country": "FR", "number": 1, "name": "x"}
     assert person().check(row | {"height": 1.75, "active": 1}, None) == ()
     assert [fault.pointer for fault in person().check(row | {"active": 2}, None)] == ["/active"]
-    assert [fault.pointer for fault in person().check(row | {"meta": "{"}, None)] == ["/meta"]
+    for name in ("meta", "anything", "notes"):
+        assert [fault.pointer for fault in person().check(row | {name: "{"}, None)] == [f"/{name}"]
     assert [fault.message for fault in person().check(row | {"name": "x" * 100_000}, None)][0].endswith("...")
+
+
+def test_what_sql_writes_into_keys_is_judged_too() -> None:  # C9, C12
+    assert [fault.pointer for fault in everything().tables["settings"].check({"_id": 2}, None)] == ["/_id"]
+    row: Row = {"country": "FR", "number": 1, "name": "x"}
+    assert [fault.pointer for fault in person().check(row | {"number": 0}, None)] == ["/number"]
+    child: Row = {"_parent.country": "F\0", "_parent.number": 1, "code": "a\0"}
+    faults = everything().tables["person.children"].check(child, None)
+    assert [fault.pointer for fault in faults] == ["/_parent.country", "/code"]
 
 
 def test_one_changed_property_of_many_needs_that_column_only() -> None:  # C16

@@ -5,6 +5,7 @@ from __future__ import annotations
 import apsw
 import pytest
 
+from sharelite.errors import ContractInvalid
 from sharelite.model import Change
 from sharelite.schema.contract import Contract
 from sharelite.schema.tables import create_steps, literal, singletons
@@ -121,6 +122,11 @@ def test_a_thousand_properties_make_a_table_and_a_view() -> None:  # C7
     insert(connection, "t", {"id": "a", "g3.p7": "y"})
     (row,) = rows(connection, "t_full")
     assert (row["g3.p7"], row["g3.p8"], row["g4.p8"]) == ("y", "x", None)
+
+
+def test_more_columns_than_sqlite_takes_are_refused_before_it_does() -> None:  # C1
+    with pytest.raises(ContractInvalid, match="the limit is 1,900"):
+        Contract.parse(one_table({f"p{number}": {"type": "string"} for number in range(1_900)}))
 
 
 def test_the_demo_contract_has_more_than_a_hundred_properties_in_nested_objects() -> None:  # C7

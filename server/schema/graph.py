@@ -11,7 +11,7 @@ from .places import Faults, Schema, join, steps
 
 _SAME_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
 #: How often one place in a value may be looked at while it is checked.
-MAX_LOOKS = 5_000
+MAX_LOOKS = 1_000
 #: Levels of a value for which that is asked: those that a stored value may have.
 LEVELS = 64
 

@@ -16,6 +16,8 @@ TABLE_WORDS = frozenset("key index unique references order tree fulltext spatial
 COLUMN_WORDS = frozenset("index unique references onDelete onUpdate fulltext spatial".split())
 LINK_WORDS = frozenset("columns table target onDelete onUpdate".split())
 ACTIONS = {"cascade": "CASCADE", "set null": "SET NULL", "restrict": "RESTRICT", "no action": "NO ACTION"}
+#: SQLite takes 2,000; capture needs a few of its own.
+MAX_COLUMNS = 1_900
 LATER = {"fulltext": "full text search", "spatial": "spatial search"}
 
 
@@ -47,6 +49,8 @@ class Relations:
         order = self._order(rows, leaves)
         columns = {column.name: column for column in self._hidden(rows, parent, own, order)}
         columns |= {name: leaves[name] for name in own if name in leaves} | leaves
+        if len(columns) > MAX_COLUMNS:
+            self._faults.add(rows.place, f"its rows have {len(columns):,} properties, the limit is {MAX_COLUMNS:,}")
         key = (*(f"_parent.{name}" for name in (parent.key if parent else ())), *own)
         length = (rows.schema.get("minItems", 0), rows.schema.get("maxItems"))
         if rows.parent or rows.singleton:
@@ -109,13 +113,12 @@ class Relations:
         return str(name)
 
     def _hidden(self, rows: Rows, parent: Table | None, own: tuple[str, ...], order: str | None) -> Iterable[Column]:
-        for name in parent.key if parent else ():
-            yield replace(parent.columns[name], name=f"_parent.{name}", path=(), schema={}, required=True)  # type: ignore[union-attr]
+        for column in parent.key_columns if parent else ():
+            yield replace(column, name=f"_parent.{column.name}", path=(), schema={})
         if own == ("_id",):
-            kind = ("INTEGER", "integer") if rows.singleton else ("TEXT", "string")
-            yield Column("_id", (), kind[0], "plain", frozenset({kind[1]}), {}, rows.place, required=True)  # type: ignore[arg-type]
+            yield _only_row(rows.place) if rows.singleton else _text("_id", rows.place)
         if order == "_order":
-            yield Column("_order", (), "TEXT", "plain", frozenset({"string"}), {}, rows.place)
+            yield _text("_order", rows.place)
 
     def _link(self, rows: Rows, table: Table) -> None:
         """References and indexes, now that every table is known."""
@@ -247,6 +250,14 @@ class Relations:
             if nest.minimum or nest.maximum is not None:
                 limits.append(ListLimit(nest.table, columns, nest.minimum, nest.maximum))
         return replace(table, lists=tuple(limits))
+
+
+def _only_row(place: str) -> Column:
+    return Column("_id", (), "INTEGER", "plain", frozenset({"integer"}), {"const": 1}, place)
+
+
+def _text(name: str, place: str) -> Column:
+    return Column(name, (), "TEXT", "plain", frozenset({"string"}), {}, place)
 
 
 def _listed(said: Any) -> tuple[str, ...]:

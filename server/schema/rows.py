@@ -28,8 +28,10 @@ class RowRules:
     ) -> None:
         self._table, self._key, self._columns, self._root, self._document = table, key, columns, root, document
         self._converters = {name: _converter(column) for name, column in columns.items() if name not in key}
-        self._judges = {name: Judge(column.schema, document) for name, column in columns.items() if column.path}
+        judged = [column for column in columns.values() if column.path or column.schema]
+        self._judges = {column.name: Judge(column.schema, document) for column in judged}
         tests = {name: _test(column, self._judges.get(name)) for name, column in columns.items()}
+        tests |= {name: _key_test(tests[name]) for name in key}
         self._across = [_Across(group, document) for group in root.groups if group.schema.keys() & ACROSS]
         self._needed = [found for found in _needed(root, None) if not self._takes_null(found[0])]
         self._tests = {name: _or_null(test) for name, test in tests.items()}
@@ -156,7 +158,7 @@ class RowRules:
         if self._tests[name](value):
             return
         try:
-            shown_value = column.to_tree(value)
+            shown_value = column.to_tree(_key_value(column, value) if name in self._key else value)
         except WrongValue as problem:
             yield Fault(str(problem), pointer=column.pointer)
             return
@@ -231,6 +233,10 @@ def _test(column: Column, judge: Judge | None) -> Test:
             return False
 
     return test
+
+
+def _key_test(test: Test) -> Test:
+    return lambda value: test(value) and not (isinstance(value, str) and "\0" in value)
 
 
 def _or_null(test: Test) -> Test:

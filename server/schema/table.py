@@ -73,6 +73,10 @@ class Table:
         return self.own == ("_id",) and not self.singleton
 
     @property
+    def key_columns(self) -> tuple[Column, ...]:
+        return tuple(self.columns[name] for name in self.key)
+
+    @property
     def properties(self) -> tuple[Column, ...]:
         """The columns that are properties of the tree."""
         return tuple(column for column in self.columns.values() if column.path)
