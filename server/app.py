@@ -34,7 +34,7 @@ from .routes import commits, contracts, faults, pages, projects
 from .routes.guard import Guard
 from .routes.house import House
 from .schema.bundle import SUFFIX, read
-from .sockets import Hall
+from .sockets.hall import Hall
 from .storage.files import Files
 from .storage.lock import Lock
 from .sync.actions import TRY_LATER

@@ -11,7 +11,7 @@ from ..auth import Gate, Identity, Role
 from ..config import Settings
 from ..errors import NotFound, Unauthenticated, Unavailable
 from ..metrics import Metrics
-from ..sockets import Hall
+from ..sockets.hall import Hall
 
 if TYPE_CHECKING:
     from ..catalog import Catalog, ProjectRecord

@@ -98,17 +98,17 @@ def encode(value: Any) -> str:
     return _encode(value).decode()
 
 
-def refused(id: MutationId, version: int, refusal: Refusal) -> str:
-    return encode(
-        {
-            "type": "refused",
-            "id": id,
-            "version": version,
-            "code": refusal.code,
-            "message": refusal.message,
-            "errors": refusal.errors,
-        }
-    )
+def refused(id: MutationId, version: int, refusal: Refusal, retry_after: float | None = None) -> str:
+    """`retry_after`, in seconds, only where nothing was judged and the same push may be sent again."""
+    told: dict[str, Any] = {
+        "type": "refused",
+        "id": id,
+        "version": version,
+        "code": refusal.code,
+        "message": refusal.message,
+        "errors": refusal.errors,
+    }
+    return encode(told if retry_after is None else {**told, "retry_after": retry_after})
 
 
 def settled(id: MutationId, version: int) -> str:

@@ -98,7 +98,7 @@ class Session:
         if not self._pushes.take(now):
             if self._pushes.sunk:
                 raise RateLimited("mutations", 5.0)
-            self._answers.append((self.cursor, messages.refused(id, self.cursor, TOO_FAST)))
+            self._answers.append((self.cursor, messages.refused(id, self.cursor, TOO_FAST, 1.0)))
             return None
         if self.role == "reader" and mutation.faulty is None:
             mutation = msgspec.structs.replace(mutation, faulty=FORBIDDEN)
@@ -206,7 +206,8 @@ class Session:
         self.in_flight -= 1
         if isinstance(outcome, NotJudged):
             refusal = Refusal(outcome.code, str(outcome))
-            self._answers.append((self.cursor, messages.refused(id, self.cursor, refusal)))
+            later = getattr(outcome, "retry_after", None)
+            self._answers.append((self.cursor, messages.refused(id, self.cursor, refusal, later)))
         elif isinstance(outcome, ShareliteError):
             self.goodbye(outcome)
         elif outcome.refusal is not None:

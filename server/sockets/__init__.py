@@ -1,0 +1,1 @@
+"""Websockets: the thin shell around sessions, and who is connected to which project."""
