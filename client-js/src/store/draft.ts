@@ -34,8 +34,8 @@ export class LocalDraft implements Draft {
 
   cancel(): void {
     if (!this.open) return;
-    this.open = false;
     this.desk.cancelDraft(this.id);
+    this.open = false;
   }
 
   /** Throws StoreError if what it holds is not valid; it is still open then. */

@@ -22,7 +22,7 @@ export function aboutBatch(commits: readonly Commit[], client: string): About {
     }
   }
   return (hits) => {
-    let newest: Commit | undefined;
+    let newest = hits === undefined ? commits.findLast((commit) => commit.id?.[0] !== client) : undefined;
     for (const hit of hits ?? [])
       for (const { commit, columns } of foreign.get(hit.table + keyText(hit.key)) ?? [])
         if (touches(columns, hit.columns) && (newest === undefined || commit.v > newest.v)) newest = commit;

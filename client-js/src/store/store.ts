@@ -84,7 +84,7 @@ export class LiveStore implements Store, DraftDesk {
   subscribe(query: Query, callback: QueryCallback): Unsubscribe;
   subscribe(list: { rows: string }, callback: RowsCallback): Unsubscribe;
   subscribe(what: string | Query | { rows: string }, callback: PathCallback | QueryCallback | RowsCallback): Unsubscribe {
-    this.mustBeOpen();
+    this.mustNotBeWriting();
     if (typeof what === 'string') return this.subscriptions.path(what, callback as PathCallback);
     if ('rows' in what) return this.subscriptions.rows(what.rows, callback as RowsCallback);
     const { sql, params = [] } = what;
@@ -143,7 +143,7 @@ export class LiveStore implements Store, DraftDesk {
   }
 
   async export(): Promise<Uint8Array> {
-    this.mustBeOpen();
+    this.mustNotBeWriting();
     return this.loaded.core.exportConfirmed();
   }
 
@@ -175,6 +175,7 @@ export class LiveStore implements Store, DraftDesk {
 
   cancelDraft(id: DraftId): void {
     if (this.closed) return;
+    this.mustNotBeWriting();
     this.tell(this.loaded.core.cancelDraft(id), () => local('draft'));
   }
 
@@ -221,8 +222,10 @@ export class LiveStore implements Store, DraftDesk {
 
   state(connection: Status['connection'], problem: Status['problem']): void {
     if (this.closed) return;
-    const { problem: _, ...rest } = this.told;
-    this.told = { ...rest, connection, ...(problem === undefined ? {} : { problem }) };
+    const { problem: before, ...rest } = this.told;
+    // While it is tried again, what was wrong is still what is known.
+    const known = problem ?? (connection === 'connecting' ? before : undefined);
+    this.told = { ...rest, connection, ...(known === undefined ? {} : { problem: known }) };
     if (connection !== 'online') this.presence.lost();
     this.onStatus.emit(this.status);
   }
@@ -294,10 +297,15 @@ export class LiveStore implements Store, DraftDesk {
   }
 
   private mayWrite(options: WriteOptions): void {
-    this.mustBeOpen();
-    if (this.writing) throw invalid('a transaction is being written; write with its own `t`');
+    this.mustNotBeWriting();
     if (this.told.role === 'reader') throw new StoreError('forbidden', 'this needs the role editor; you are a reader here');
     refuseOptions(options);
+  }
+
+  /** What is half written is not to be seen, kept or built upon. */
+  private mustNotBeWriting(): void {
+    this.mustBeOpen();
+    if (this.writing) throw invalid('a transaction is being written; use its own `t` until it is done');
   }
 
   private mustBeOpen(): void {

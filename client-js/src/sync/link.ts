@@ -1,18 +1,20 @@
 /**
- * The connection to the server: kept up, greeted, resumed where the feed stopped, pushes sent in order until answered.
+ * The connection to the server: kept up, greeted, resumed where the feed stopped.
  *
- * It decides nothing about rows: what the server says goes to `Hooks`, and if they throw, the server's word and the
- * rows here do not fit, which is said with `distrust`.
+ * It decides nothing about rows: what the server says goes to `Hooks`, and if they throw, or if what it says cannot
+ * follow from what it said before, the server's word and the rows here do not fit, which is said with `distrust`.
  */
-import type { Connection, MutationId, Outcome, Status, Tree } from '../api.js';
+import type { Connection, Outcome, Status, Tree } from '../api.js';
 import type { Commit } from '../core/types.js';
 import { StoreError, report } from '../errors.js';
+import { Alarms } from './alarms.js';
 import { Backoff } from './backoff.js';
 import { Incoming } from './feed.js';
 import type { Http, Token } from './http.js';
-import { LIMITS, readMessage, type FromServer, type Limits, type Welcome } from './messages.js';
+import { readMessage, type FromServer, type Limits, type Welcome } from './messages.js';
 import type { Outbox } from './outbox.js';
 import type { Platform, Socket } from './platform.js';
+import { Sending } from './sending.js';
 import { expiryOf } from './token.js';
 
 export interface Hooks {
@@ -37,90 +39,81 @@ export interface Place {
   renewable: boolean;
 }
 
-/** Nothing was recorded: the same bytes again, a little later. */
-const NOT_JUDGED = new Set(['out_of_order', 'rate_limited', 'unavailable', 'unknown', 'unreachable']);
 /** Trying again would be told the same. */
 const FINAL = new Set(['forbidden', 'not_found', 'protocol', 'replaced', 'foreign_client']);
 const WELCOME_WITHIN = 15_000;
 const PING_AFTER = 20_000;
 const DEAD_AFTER = 30_000;
 const RENEW_BEFORE = 30_000;
+/** Timers count in 31 bits. */
 const LONGEST_TIMER = 86_400_000;
 
 export class Link {
-  limits: Limits = LIMITS;
   private socket: Socket | undefined;
-  private live = false;
+  private welcomed = false;
   private running = false;
   private incoming: Incoming | undefined;
-  private readonly backoff: Backoff;
-  private readonly stops = new Map<string, () => void>();
-  private goodbye: { code: string; message: string; retryAfter: number } | undefined;
+  private goodbye: Extract<FromServer, { type: 'goodbye' }> | undefined;
   private heard = 0;
-  private posting = false;
-  private refusedToken = false;
+  private tokenWasRefused = false;
+  private stopWaking = (): void => undefined;
+  private readonly backoff: Backoff;
+  private readonly alarms: Alarms;
+  private readonly sending: Sending;
 
   constructor(
     private readonly platform: Platform,
     private readonly place: Place,
     private readonly token: Token,
-    private readonly http: Http,
+    http: Http,
     private readonly outbox: Outbox,
     private readonly hooks: Hooks,
   ) {
     this.backoff = new Backoff(() => platform.timers.random());
+    this.alarms = new Alarms(platform.timers);
+    const link = this;
+    const wire = {
+      get live() { return link.welcomed; },
+      send: (text: string) => this.send(text),
+      answered: (outcome: Outcome) => hooks.answered(outcome),
+      cursor: () => hooks.position().cursor,
+    };
+    this.sending = new Sending(outbox, wire, http, place.project, this.alarms, this.backoff);
   }
 
-  get online(): boolean {
-    return this.live;
+  get limits(): Limits {
+    return this.sending.limits;
   }
 
   start(): void {
     if (this.running) return;
     this.running = true;
-    this.stops.set('awake', this.platform.awake(() => this.hurry()));
+    this.stopWaking = this.platform.awake(() => this.hurry());
     void this.connect();
   }
 
   /** Closes the connection and stays away until `start`. */
   pause(): void {
     this.running = false;
-    for (const stop of this.stops.values()) stop();
-    this.stops.clear();
+    this.stopWaking();
     this.drop();
   }
 
   /** Sends a message if there is a connection; whether there was one. */
   say(message: Record<string, unknown>): boolean {
-    return this.live && this.send(JSON.stringify(message));
+    return this.welcomed && this.send(JSON.stringify(message));
   }
 
-  /** Sends what waits, as much as may be under way at once. */
+  /** Sends what waits in the outbox. */
   flush(): void {
-    while (this.live && !this.posting) {
-      const next = this.outbox.next(this.limits.in_flight);
-      if (next === undefined) return;
-      if (isLonger(next.text, this.limits.frame)) {
-        // A request may overtake the socket: what came before it has to be answered first.
-        if (next.first) void this.post(next.id, next.text);
-        return;
-      }
-      if (!this.send(next.text)) return;
-      this.outbox.markSent(next.id);
-    }
+    this.sending.flush();
   }
 
   private async connect(): Promise<void> {
     this.hooks.state('connecting', undefined);
-    let token: string | undefined;
     try {
-      token = await this.token();
-    } catch (error) {
-      return this.retry({ code: 'no_token', message: `no token could be had: ${String(error)}` });
-    }
-    if (!this.running || this.socket !== undefined) return;
-    try {
-      this.open(token);
+      const token = await this.token();
+      if (this.running && this.socket === undefined) this.open(token);
     } catch (error) {
       this.retry({ code: 'unreachable', message: String(error) });
     }
@@ -130,20 +123,20 @@ export class Link {
     const socket = this.platform.socket(this.place.url);
     this.socket = socket;
     this.goodbye = undefined;
-    const current = (fn: () => void) => (): void => void (this.socket === socket && fn());
-    socket.onopen = current(() => this.greet(token));
-    socket.onmessage = (event) => current(() => this.receive(event.data))();
-    socket.onclose = current(() => this.lost());
+    const ifCurrent = (fn: () => void): void => void (this.socket === socket && fn());
+    socket.onopen = () => ifCurrent(() => this.greet(token));
+    socket.onmessage = ({ data }) => ifCurrent(() => this.receive(data));
+    socket.onclose = () => ifCurrent(() => this.lost());
     // A close follows every error.
     socket.onerror = () => undefined;
-    this.after('watch', WELCOME_WITHIN, () => this.lost());
+    this.alarms.set('watch', WELCOME_WITHIN, () => this.lost());
   }
 
   private greet(token: string | undefined): void {
     const { cursor, epoch, contract } = this.hooks.position();
-    this.incoming = new Incoming(cursor);
-    this.outbox.again();
     const { client } = this.outbox;
+    this.incoming = new Incoming(cursor);
+    this.sending.restart();
     this.send(JSON.stringify({ type: 'hello', protocol: 1, client, cursor, epoch, contract, ...(token === undefined ? {} : { token }) }));
     this.renewLater(token);
   }
@@ -151,7 +144,9 @@ export class Link {
   private receive(data: unknown): void {
     this.heard = this.platform.timers.now();
     try {
-      this.take(readMessage(data));
+      const message = readMessage(data);
+      if (this.welcomed || BEFORE_WELCOME.has(message.type)) this.take(message);
+      else throw new StoreError('reset', `the server said ${message.type} before it said which project this is`);
     } catch (error) {
       this.pause();
       this.hooks.distrust(error as Error);
@@ -160,11 +155,11 @@ export class Link {
 
   private take(message: FromServer): void {
     switch (message.type) {
-      case 'welcome': return this.welcomed(message);
+      case 'welcome': return this.letIn(message);
       case 'commits': return this.commits(this.incoming!.commits(message.commits));
       case 'part': return this.commits(this.incoming!.part(message));
-      case 'settled': return this.answered({ kind: 'settled', id: message.id, version: message.version });
-      case 'refused': return this.refused(message);
+      case 'settled': return this.sending.answered({ kind: 'settled', id: message.id, version: message.version });
+      case 'refused': return this.sending.refused(message);
       case 'reset': throw new StoreError('reset', message.reason);
       case 'presence': return this.hooks.presence(message.peers, message.users);
       case 'signal': return this.hooks.signal(message.topic, message.data, message.from);
@@ -173,64 +168,24 @@ export class Link {
     }
   }
 
-  private welcomed(welcome: Welcome): void {
-    const { epoch } = this.hooks.position();
+  private letIn(welcome: Welcome): void {
+    const { epoch, cursor } = this.hooks.position();
     if (welcome.project !== this.place.project) throw new StoreError('reset', `the server answered for project ${welcome.project}`);
     if (welcome.epoch !== epoch) throw new StoreError('reset', 'the log of the project was replaced');
-    this.limits = welcome.limits;
-    this.live = true;
-    this.refusedToken = false;
-    this.backoff.reset();
+    if (welcome.version < cursor) throw new StoreError('reset', `the server is at version ${welcome.version}, behind the ${cursor} that it sent before`);
+    this.sending.limits = welcome.limits;
+    this.welcomed = true;
+    this.tokenWasRefused = false;
     this.watch();
     this.hooks.welcome(welcome);
     this.hooks.state('online', undefined);
-    this.flush();
+    this.sending.progressed();
   }
 
   private commits(commits: Commit[]): void {
     if (commits.length === 0) return;
     this.hooks.commits(commits);
-    this.flush();
-  }
-
-  private answered(outcome: Outcome): void {
-    this.hooks.answered(outcome);
-    this.flush();
-  }
-
-  private refused({ id, version, refusal, retryAfter }: Extract<FromServer, { type: 'refused' }>): void {
-    if (!NOT_JUDGED.has(refusal.code)) return this.answered({ kind: 'refused', id, version, refusal });
-    this.sendAgain(id, retryAfter);
-  }
-
-  private sendAgain(id: MutationId, retryAfter: number): void {
-    if (this.stops.has('again')) return;
-    this.after('again', this.backoff.next(retryAfter), () => {
-      this.outbox.again(id);
-      this.flush();
-    });
-  }
-
-  /** Its commit, if there is one, comes with the feed; an answer without a commit is settled once the feed has passed it. */
-  private async post(id: MutationId, text: string): Promise<void> {
-    this.posting = true;
-    this.outbox.markSent(id);
-    try {
-      const version = await this.http.mutate(this.place.project, text);
-      this.hooks.answered({ kind: 'settled', id, version });
-    } catch (error) {
-      this.postFailed(id, error);
-    } finally {
-      this.posting = false;
-      this.flush();
-    }
-  }
-
-  private postFailed(id: MutationId, error: unknown): void {
-    if (!(error instanceof StoreError)) return report(error);
-    const { code, message, errors } = error;
-    if (NOT_JUDGED.has(code) || code === 'unauthenticated') return this.sendAgain(id, 0);
-    this.hooks.answered({ kind: 'refused', id, version: this.hooks.position().cursor, refusal: { code, message, errors } });
+    this.sending.progressed();
   }
 
   private lost(): void {
@@ -238,30 +193,32 @@ export class Link {
     this.drop();
     if (!this.running) return;
     const problem = { code: goodbye?.code ?? 'unreachable', message: goodbye?.message || 'the connection to the server is lost' };
-    if (goodbye?.code === 'unauthenticated' && this.place.renewable && !this.refusedToken) {
-      this.refusedToken = true;
-      return void this.connect();
-    }
-    const final = goodbye !== undefined && (FINAL.has(goodbye.code) || (goodbye.code === 'unauthenticated' && !this.place.renewable));
-    if (final) this.hooks.state('offline', problem);
-    else this.retry(problem, goodbye?.retryAfter);
+    const unauthenticated = goodbye?.code === 'unauthenticated';
+    if (unauthenticated && this.place.renewable && !this.tokenWasRefused) {
+      this.tokenWasRefused = true;
+      void this.connect();
+    } else if (goodbye !== undefined && (FINAL.has(goodbye.code) || (unauthenticated && !this.place.renewable))) {
+      this.hooks.state('offline', problem);
+    } else this.retry(problem, goodbye?.retryAfter);
   }
 
   private retry(problem: NonNullable<Status['problem']>, atLeast = 0): void {
+    if (!this.running) return;
+    this.drop();
     this.hooks.state('offline', problem);
-    this.after('retry', this.backoff.next(atLeast), () => void this.connect());
+    this.alarms.set('retry', this.backoff.next(atLeast), () => void this.connect());
   }
 
   private hurry(): void {
-    if (!this.stops.has('retry')) return;
-    this.cancel('retry');
+    if (!this.alarms.has('retry')) return;
+    this.alarms.cancel('retry');
     this.backoff.reset();
     void this.connect();
   }
 
   /** A connection may die without a word. */
   private watch(): void {
-    this.after('watch', PING_AFTER / 2, () => {
+    this.alarms.set('watch', PING_AFTER / 2, () => {
       const silent = this.platform.timers.now() - this.heard;
       if (silent >= DEAD_AFTER) return this.lost();
       if (silent >= PING_AFTER) this.say({ type: 'ping' });
@@ -273,14 +230,15 @@ export class Link {
     const expiry = expiryOf(token);
     if (expiry === undefined || !this.place.renewable) return;
     const wait = Math.max(1000, expiry - this.platform.timers.now() - RENEW_BEFORE);
-    this.after('renew', Math.min(wait, LONGEST_TIMER), () => void this.renew());
+    if (wait > LONGEST_TIMER) this.alarms.set('renew', LONGEST_TIMER, () => this.renewLater(token));
+    else this.alarms.set('renew', wait, () => void this.renew());
   }
 
+  /** If it fails the server says goodbye in time, and the next connection asks for a token again. */
   private async renew(): Promise<void> {
     try {
       const token = await this.token();
-      if (token === undefined || !this.say({ type: 'auth', token })) return;
-      this.renewLater(token);
+      if (token !== undefined && this.say({ type: 'auth', token })) this.renewLater(token);
     } catch (error) {
       report(error);
     }
@@ -299,31 +257,14 @@ export class Link {
   private drop(): void {
     const { socket } = this;
     this.socket = undefined;
-    this.live = false;
-    for (const name of ['watch', 'renew', 'again', 'retry']) this.cancel(name);
+    this.welcomed = false;
+    this.alarms.cancelAll();
     try {
       socket?.close(1000, '');
     } catch {
       // It never opened.
     }
   }
-
-  private after(name: string, ms: number, fn: () => void): void {
-    this.cancel(name);
-    this.stops.set(name, this.platform.timers.after(ms, () => {
-      this.stops.delete(name);
-      fn();
-    }));
-  }
-
-  private cancel(name: string): void {
-    this.stops.get(name)?.();
-    this.stops.delete(name);
-  }
 }
 
-/** In UTF-8; counted only where it can matter. */
-function isLonger(text: string, bytes: number): boolean {
-  if (text.length * 3 <= bytes) return false;
-  return text.length > bytes || new TextEncoder().encode(text).length > bytes;
-}
+const BEFORE_WELCOME = new Set(['welcome', 'goodbye', 'pong', 'unknown', 'reset']);

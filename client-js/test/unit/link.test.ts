@@ -247,6 +247,25 @@ describe('a server that cannot be trusted', () => {
     }
   });
 
+  it('says commits before it says which project they are of, or falls behind what it sent (S33)', async () => {
+    const server = started();
+    const store = await storeOn(server);
+    server.censor = (text) => (text.includes('"welcome"') ? undefined : text);
+    await server.drop();
+    server.commit([['u', 'annotation', ['a1'], { x: 3 }]]);
+    await server.clock.advance(500);
+    await settled();
+    expect(store.status).toMatchObject({ connection: 'connecting', problem: { code: 'reset' } });
+    server.censor = (text) => text.replace(/"version":\d+,"epoch"/, '"version":1,"epoch"');
+    await server.clock.advance(20_000);
+    await settled();
+    expect(store.status).toMatchObject({ connection: 'connecting', problem: { code: 'reset', message: expect.stringContaining('behind') } });
+    server.censor = (text) => text;
+    await server.clock.advance(60_000);
+    await settled();
+    expect([store.status.connection, store.peek('annotation/a1/x')]).toEqual(['online', 3]);
+  });
+
   it('is asked less and less often if it lies again and again (S33)', async () => {
     const server = started();
     const store = await storeOn(server);

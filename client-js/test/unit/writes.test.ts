@@ -120,7 +120,7 @@ describe.each(ENGINES)('writing trees on $name', (engine) => {
     expect(refusal(half((t) => t.delete('scene'))).code).toBe('invalid');
     expect(refusal(half((t) => t.sql('UPDATE nowhere SET x=1'))).code).toBe('failed');
     expect(refusal(half((t) => t.sql('COMMIT'))).code).toBe('invalid');
-    expect(refusal(half(() => store.set('annotation/a1/x', 1))).message).toContain('with its own `t`');
+    expect(refusal(half(() => store.set('annotation/a1/x', 1))).message).toContain('use its own `t`');
     expect(store.peek('annotation')).toEqual(before);
     expect(server.pushes).toEqual([]);
   });
