@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 Ranges = tuple[tuple[int, int], ...]
 
 #: Characters of a pattern, repeats of a fixed number written out.
 MAX_STATES = 200
 MAX_COPIES = 40
+#: The same where several states may be reached by one character: then even a linear engine follows all of them at once.
+MAX_FOLLOWED = 32
 #: Repeats that can take the same character: each one multiplies the time by the length of the text.
 MAX_LOOPS = 4
 #: Optional things that can take the same character: each one doubles the time.
@@ -59,11 +62,22 @@ Node = Set | Anchor | Sequence | Alternatives | Repeat
 def check_speed(tree: Node) -> None:
     """Raises Slow."""
     states = _States()
-    states.add(tree)
+    whole = states.add(tree)
     _check_sharing(states.loops, MAX_LOOPS, "unbounded repeats")
     _check_sharing(states.choices, MAX_CHOICES, "optional parts")
     if _ambiguous(states):
         raise Slow("a repeat inside of a repeat can take the same text in many ways")
+    if size(tree) > MAX_FOLLOWED and not _decided(tree, whole.first, states):
+        raise Slow(f"more than {MAX_FOLLOWED} characters, but no ^ in front or several ways to go on")
+
+
+def size(node: Node) -> int:
+    """The characters of a pattern, repeats written out."""
+    if isinstance(node, Repeat):
+        return size(node.node) * (node.high or max(node.low, 1))
+    if isinstance(node, Sequence | Alternatives):
+        return sum(map(size, node.nodes))
+    return int(isinstance(node, Set))
 
 
 @dataclass
@@ -140,6 +154,16 @@ def _ambiguous(states: _States) -> bool:
         return True
     loops = [state for state in follow if state in reach[state]]
     return any(_two_ways(state, follow, reach, states.sets) for state in loops)
+
+
+def _decided(tree: Node, first: list[int], states: _States) -> bool:
+    """Whether a text is read from its start and each character leads to one state at most."""
+    follow: dict[int, list[int]] = {-1: first}
+    for (one, other), times in states.edges.items():
+        follow.setdefault(one, []).extend([other] * times)
+    pairs = (pair for nexts in follow.values() for pair in combinations(nexts, 2))
+    anchored = isinstance(tree, Sequence) and bool(tree.nodes) and isinstance(tree.nodes[0], Anchor)
+    return anchored and not any(meets(states.sets[one], states.sets[other]) for one, other in pairs)
 
 
 def _two_ways(start: int, follow: dict[int, list[int]], reach: dict[int, set[int]], sets: list[Ranges]) -> bool:
