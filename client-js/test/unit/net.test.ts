@@ -30,3 +30,8 @@ it('treats a column called __proto__ like any other (S10)', () => {
   const cells = Object.assign(Object.create(null) as Record<string, number>, { ['__proto__']: 1 });
   expect(Object.keys(net([['i', 't', [1], cells]])[0]![3]!)).toEqual(['__proto__']);
 });
+
+it('lets rows that stay go before rows that go (S10)', () => {
+  const gone: Change = ['d', 't', [2], null, {}];
+  expect(net([gone, u({ a: 1 }, { a: 0 })])).toEqual([u({ a: 1 }, { a: 0 }), gone]);
+});
