@@ -159,7 +159,8 @@ def reading(folder: Path) -> Iterator[Any]:
 
 def rows(folder: Path, sql: str, *params: Any) -> list[Any]:
     with reading(folder) as connection:
-        return connection.execute(sql, params).fetchall()
+        found: list[Any] = connection.execute(sql, params).fetchall()
+        return found
 
 
 def changes(arrival: Arrival) -> list[Change]:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from roads import SCENE, insert
 
 from sharelite.catalog import Catalog
 from sharelite.cluster.alone import Alone
@@ -20,6 +19,7 @@ from sharelite.model import Edit, Mutation
 from sharelite.names import folded, valid_contract_name, valid_project_name
 from sharelite.project import Workers
 from sharelite.storage.files import Files
+from tests.roads import SCENE, insert
 
 
 def run(folder: Path, story: Callable[[Catalog], Awaitable[Any]], files: Files | None = None) -> Any:

@@ -10,7 +10,14 @@ from typing import Any
 import apsw
 import msgspec
 import pytest
-from roads import (
+
+from sharelite.errors import Damaged, OutOfOrder, Unavailable
+from sharelite.model import Outcome
+from sharelite.road import Road
+from sharelite.sync import digest
+from sharelite.sync.entry import PART, decode, encode, join
+from sharelite.sync.log import KEEP_MS, Log, commits
+from tests.roads import (
     PROJECT,
     SCENE,
     Client,
@@ -25,13 +32,6 @@ from roads import (
     rows,
     update,
 )
-
-from sharelite.errors import Damaged, OutOfOrder, Unavailable
-from sharelite.model import Outcome
-from sharelite.road import Road
-from sharelite.sync import digest
-from sharelite.sync.entry import PART, decode, encode, join
-from sharelite.sync.log import KEEP_MS, Log, commits
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_opening_does_not_read_the_history(road: Road, tmp_path: Path) -> None: 
 
 def test_every_connection_reads_its_pragmas_back(tmp_path: Path, road: Road) -> None:  # L10
     for role in ("rehearse", "apply", "read"):
-        connection = databases(tmp_path).data(role)  # type: ignore[arg-type]
+        connection = databases(tmp_path).data(role)
         assert (connection.pragma("wal_autocheckpoint"), connection.pragma("secure_delete")) == (0, 1)
         assert connection.pragma("foreign_keys") == int(role == "rehearse")
         connection.close()

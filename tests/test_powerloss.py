@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 import apsw
 import pytest
-from disk import Disk, Step, image, put
-from roads import PROJECT, Client, databases, new_road, reading, reopened, row_digest, update
-from roads import put as upsert
 
 from sharelite.errors import Damaged, NotFound
 from sharelite.model import Mutation, Outcome
 from sharelite.storage.databases import Databases
 from sharelite.storage.files import Files
 from sharelite.sync import log as logs
+from tests.disk import Disk, Step, image, put
+from tests.roads import PROJECT, Client, databases, new_road, reading, reopened, row_digest, update
+from tests.roads import put as upsert
 
 MEMORY = Path("/dev/shm")
 

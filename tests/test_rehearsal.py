@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from roads import Client, changes, code, delete, insert, new_road, put, row_digest, rows, update
 
 from sharelite.errors import Refused
 from sharelite.model import Change, Expectation, Mutation, Outcome, Sql, Statement
 from sharelite.road import Road
 from sharelite.sync.statements import Transaction
+from tests.roads import Client, changes, code, delete, insert, new_road, put, row_digest, rows, update
 
 
 def _fail(transaction: Transaction, args: Any) -> None:
@@ -296,8 +296,8 @@ def test_refused_inside_a_function_keeps_its_code(tmp_path: Path) -> None:  # M1
     def strict(transaction: Transaction, args: Any) -> None:
         raise Refused("forbidden", "not on Sundays")
 
-    road = new_road(tmp_path / "other", functions={"strict": strict}) if (tmp_path / "other").mkdir() is None else None
-    assert road is not None
+    (tmp_path / "other").mkdir()
+    road = new_road(tmp_path / "other", functions={"strict": strict})
     assert code(Client(road).call("strict")) == "forbidden"
     road.close()
 

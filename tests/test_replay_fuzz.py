@@ -10,13 +10,13 @@ from typing import Any
 
 import apsw
 import pytest
-from roads import databases, row_digest
 
 from sharelite.cluster.alone import Alone
 from sharelite.model import Fault, Key, Mutation, Outcome, Row, Sql, Statement
 from sharelite.road import Road, SchemaChange
 from sharelite.sync import capture
 from sharelite.sync.shape import quoted
+from tests.roads import databases, row_digest
 
 TABLES = (
     'CREATE TABLE "t1"("id" INTEGER PRIMARY KEY, "name" TEXT UNIQUE COLLATE NOCASE, "v", "w" REAL)',
@@ -84,11 +84,23 @@ class Statements:
         self._random = random.Random(seed)
 
     def one(self) -> str:
-        pick, value = self._random.choice, lambda: self._random.choice(VALUES)
-        small = lambda: str(self._random.randint(0, 5))  # noqa: E731
-        text = lambda: pick(["'a'", "'b'", "'c'", "'A'", "'a' || char(0)", "'a' || char(0) || 'x'"])  # noqa: E731
-        real = lambda: pick(["1", "2.5", "NULL"])  # noqa: E731
-        blob = lambda: pick(["x'00'", "x'0000'", text()])  # noqa: E731
+        pick = self._random.choice
+
+        def value() -> str:
+            return pick(VALUES)
+
+        def small() -> str:
+            return str(self._random.randint(0, 5))
+
+        def text() -> str:
+            return pick(["'a'", "'b'", "'c'", "'A'", "'a' || char(0)", "'a' || char(0) || 'x'"])
+
+        def real() -> str:
+            return pick(["1", "2.5", "NULL"])
+
+        def blob() -> str:
+            return pick(["x'00'", "x'0000'", text()])
+
         orr = pick(["", "", "OR REPLACE", "OR IGNORE", "OR FAIL", "OR ABORT"])
         return pick(
             [
