@@ -4,7 +4,8 @@ import { useCell } from '../cell';
 import { pathTo, rowOf } from '../scene/paths';
 import { useQuery, useStudio, type Rows } from './context';
 
-const CITIES = `SELECT id, name, country, population, layer FROM annotation WHERE name LIKE ? ESCAPE '\\' ORDER BY population DESC, id LIMIT 40`;
+const CITIES = `SELECT a.id, a.name, a.country, a.population, l.color FROM annotation a LEFT JOIN layer l ON l.id = a.layer
+  WHERE a.name LIKE ? ESCAPE '\\' ORDER BY a.population DESC, a.id LIMIT 40`;
 const COUNT = 'SELECT count(*) AS n FROM annotation';
 const LAYERS = 'SELECT l.id, l.title, l.color, l.visible, (SELECT count(*) FROM annotation a WHERE a.layer = l.id) AS n FROM layer l ORDER BY l."order"';
 const SHAPES = `SELECT 'route' AS kind, id, title, "line.color" AS color FROM route UNION ALL SELECT 'area', id, title, "fill.color" FROM area`;
@@ -48,7 +49,7 @@ function Cities({ rows }: { rows: Rows }): ReactElement {
         return (
           <li key={String(row.id)}>
             <button type="button" aria-current={selected === path} onClick={() => { world.selected.set(path); world.goTo(path); }} data-testid={`city:${String(row.id)}`}>
-              <i className="dot" style={{ background: world.layers.look(String(row.layer)).color }} />
+              <i className="dot" style={{ background: String(row.color ?? DEFAULT_COLOR.layer) }} />
               <span>{String(row.name)}<small>{countryName(String(row.country ?? ''))}</small></span>
               <em>{people(Number(row.population ?? 0))}</em>
             </button>

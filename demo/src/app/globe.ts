@@ -1,5 +1,8 @@
 /** The globe without anything on it: what can be shown before the project is there. */
+import { Fill } from '../view/fills';
 import { Ground } from '../view/ground';
+import { PointCloud } from '../view/points';
+import { Ribbons } from '../view/ribbons';
 import { Stage } from '../view/stage';
 import { groundLook } from '../scene/looks';
 import type { Theme } from '../scene/theme';
@@ -23,9 +26,15 @@ export function bareGlobe(host: HTMLElement, assets: Assets, theme: Theme): Glob
   const stage = new Stage(host);
   const ground = new Ground(stage.uniforms, assets.land, assets.borders);
   ground.show(groundLook((name) => PLAIN[name], theme));
-  stage.add(...ground.parts);
+  void prepare(stage, ground);
   stage.before(() => ground.follow(stage.camera.eye.position.toArray()));
   return { stage, ground };
+}
+
+/** The programs are kept by their examples, for the layers that come later. */
+async function prepare(stage: Stage, ground: Ground): Promise<void> {
+  await stage.prepare(...ground.parts, new PointCloud(stage.uniforms, 1).mesh, new Ribbons(stage.uniforms).mesh, new Fill(stage.uniforms).mesh);
+  stage.add(...ground.parts);
 }
 
 async function fetched(url: string): Promise<Response> {

@@ -38,9 +38,10 @@ export interface LabelSource {
 
 interface Placed { index: number; look: LabelLook; box: Box; spot: Spot }
 
+const NOWHERE: Box = { x: -1e6, y: -1e6, width: 0, height: 0, lines: [] };
 const MOST_TESTED = 2500;
 const PIXELS_PER_LABEL = 19_000;
-const FADE_MS = 220;
+const FADE_MS = 220, LONGEST_FRAME_MS = 110;
 
 export class Labels {
   /** What was drawn in the last frame: for the probe. */
@@ -90,15 +91,16 @@ export class Labels {
     if (!look.shown || camera.zoom < look.from || camera.zoom > look.to + 0.01) return;
     if (!look.text && !look.leader && !look.badge) return;
     const box = boxOf(context, look, spot);
-    if (!kept && look.collide && this.placed.some((other) => overlaps(box, other.box))) return;
-    this.placed.push({ index, look, box, spot });
+    const covered = !kept && look.collide && this.placed.some((other) => overlaps(box, other.box));
+    if (!covered) this.placed.push({ index, look, box, spot });
+    else if (look.badge) this.placed.push({ index, look, box: NOWHERE, spot }); // a badge belongs to the icon
   }
 
-  /** How far labels fade in this frame. After a rest it is as if the last frame had just been. */
+  /** How far labels fade in this frame. After a rest they do not come at once. */
   private step(): number {
     const now = performance.now(), since = now - this.drawnAt;
     this.drawnAt = now;
-    return (since > 500 ? 16 : since) / FADE_MS;
+    return Math.min(since, LONGEST_FRAME_MS) / FADE_MS;
   }
 
   private fade(now: Set<number>, step: number): boolean {

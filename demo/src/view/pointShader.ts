@@ -100,7 +100,8 @@ export const POINT_FRAGMENT = /* glsl */ `
       color = vec4(vShadow.rgb, vShadow.a * (1.0 - smoothstep(-0.5, max(vSpread.y, 0.5), e)));
     }
     if (vGlow.a > 0.0) {
-      float g = clamp(1.0 - max(d, 0.0) / max(vSpread.x, 0.5), 0.0, 1.0);
+      // A star's distance grows slowly along its rays: the circle around it bounds the glow.
+      float g = clamp(1.0 - max(max(d, length(at) - vIcon.x), 0.0) / max(vSpread.x, 0.5), 0.0, 1.0);
       color = over(color, vec4(vGlow.rgb, vGlow.a * g * g));
     }
     if (vMore.y > 0.0) {

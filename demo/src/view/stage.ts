@@ -29,6 +29,7 @@ export class Stage {
   private readonly motions = new Map<string, Motion>();
   private readonly resizing: ResizeObserver;
   private asked = 0;
+  private prepared = false;
 
   constructor(private readonly host: HTMLElement) {
     this.glCanvas.dataset.testid = 'canvas';
@@ -51,8 +52,15 @@ export class Stage {
   before(prepare: () => void): void { this.befores.push(prepare); }
   animate(needed: () => boolean): void { this.animated.push(needed); }
 
+  /** Compiles shaders beside everything else that happens at the start; nothing is drawn before. */
+  async prepare(...examples: Object3D[]): Promise<void> {
+    await this.renderer.compileAsync(new Scene().add(...examples), this.camera.eye);
+    this.prepared = true;
+    this.invalidate();
+  }
+
   invalidate(): void {
-    if (!this.asked) this.asked = requestAnimationFrame((now) => this.frame(now));
+    if (this.prepared && !this.asked) this.asked = requestAnimationFrame((now) => this.frame(now));
   }
 
   /** Draws at once, so that the drawing buffer can be read. */
