@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
 #: A clean machine under load may take its time; nobody waits this long where things work.
 PATIENCE = 60.0
 
@@ -28,9 +29,13 @@ class RunningServer:
         self.data, self.port = data, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data.parent / f"{data.name}.log"
-        self._command = [sys.executable, "-m", "sharelite", command, str(data), "--port", str(self.port), *options]
+        self._command = [sys.executable, "-m", *self.module(command), "--port", str(self.port), *options]
         self._environment = {**os.environ, **environment}
         self.process: subprocess.Popen[bytes] | None = None
+
+    def module(self, command: str) -> tuple[str, ...]:
+        """What Python runs, up to the options."""
+        return "sharelite", command, str(self.data)
 
     def __enter__(self) -> RunningServer:
         self.start()
@@ -49,7 +54,12 @@ class RunningServer:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command,
+                cwd=self.data.parent,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         self._wait_until_ready()
 
@@ -97,6 +107,16 @@ class RunningServer:
         status, answer = self.ask("POST", "/v1/projects", {"name": name, "contract": contract})
         assert status == 201, answer
         return str(answer["id"])
+
+
+class ExampleServer(RunningServer):
+    """examples/server.py under uvicorn, in a folder of its own with what it needs of the checkout."""
+
+    def module(self, command: str) -> tuple[str, ...]:
+        folder = self.data.parent
+        for name in ("examples", "contracts"):
+            (folder / name).symlink_to(ROOT / name)
+        return "uvicorn", "--app-dir", str(folder), "examples.server:app"
 
 
 def parsed(raw: bytes) -> Any:

@@ -7,14 +7,17 @@ want to run theirs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from scripts.browser import FLAGS, find
+from tests.browser.scene import Scene
 from tests.running import RunningServer
 
+ENGINES = ("sqlite-wasm", "sqljs")
 #: Milliseconds that a window may take for anything, on a busy machine without a GPU.
 PATIENCE = 60_000
 Open = Callable[[str], Page]
@@ -38,9 +41,9 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def open_window(chromium: Browser) -> Iterator[Open]:
-    """Opens addresses in windows of their own, as separate people; what a page throws fails the test."""
+@contextmanager
+def opening(chromium: Browser) -> Iterator[Open]:
+    """Opens addresses in windows of their own, as separate people; what a page throws is a fault of the test."""
     faults: list[str] = []
     contexts = []
 
@@ -57,6 +60,22 @@ def open_window(chromium: Browser) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert faults == []
+
+
+@pytest.fixture
+def open_window(chromium: Browser) -> Iterator[Open]:
+    with opening(chromium) as open_one:
+        yield open_one
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def windows(request: pytest.FixtureRequest, chromium: Browser, demo: RunningServer) -> Iterator[tuple[Scene, Scene]]:
+    """Ada's and Bob's windows on the world, with each engine; the tests of a module share them."""
+    with opening(chromium) as open_one:
+        names = ("Ada", "Bob")
+        ada, bob = (Scene(open_one(f"{demo.url}/demo/?engine={request.param}&user={name}")) for name in names)
+        assert ada.find("status").get_attribute("data-engine") == request.param
+        yield ada, bob
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.browser.conftest import Open
 from tests.browser.scene import Scene
 from tests.running import RunningServer
 
 
-@pytest.mark.parametrize("engine", ["sqlite-wasm", "sqljs"])
 def test_a_window_keeps_editing_while_the_server_is_killed_and_restarted(
-    demo: RunningServer, open_window: Open, engine: str
+    demo: RunningServer, windows: tuple[Scene, Scene]
 ) -> None:
-    ada, bob = (Scene(open_window(f"{demo.url}/demo/?engine={engine}&user={name}")) for name in ("Ada", "Bob"))
+    ada, bob = windows
     city, version = ada.city(5), ada.version
     ada.select(f"city:{city}")
     before = int(ada.drawn(city)["size"])

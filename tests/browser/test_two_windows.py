@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.browser.conftest import Open
 from tests.browser.scene import Scene
 from tests.running import RunningServer
-
-ENGINES = ("sqlite-wasm", "sqljs")
-#: What the contract says of an icon that has no size of its own; the cities all have one.
-DEFAULT_SIZE = 10
-
-
-@pytest.fixture(params=ENGINES)
-def windows(request: pytest.FixtureRequest, demo: RunningServer, open_window: Open) -> tuple[Scene, Scene]:
-    ada, bob = (Scene(open_window(f"{demo.url}/demo/?engine={request.param}&user={name}")) for name in ("Ada", "Bob"))
-    assert ada.find("status").get_attribute("data-engine") == request.param
-    return ada, bob
 
 
 def test_a_slider_moves_what_both_windows_draw(windows: tuple[Scene, Scene]) -> None:
@@ -96,11 +83,14 @@ def test_a_cancelled_session_leaves_no_trace_and_a_saved_one_is_one_commit(windo
     bob.shows(city, "color", before["color"])
 
 
-def test_each_window_sees_who_else_is_here_and_what_they_point_at(windows: tuple[Scene, Scene]) -> None:
-    ada, bob = windows
-    bob.page.mouse.move(500, 400)
+def test_each_window_sees_who_else_is_here_and_what_they_point_at(
+    windows: tuple[Scene, Scene], demo: RunningServer, open_window: Open
+) -> None:
+    ada, _ = windows
     city = ada.city(3)
-    bob.select(f"city:{city}")
-    ada.wait("([city]) => window.__scene.others().some((o) => o.name === 'Bob' && o.selected?.endsWith(city))", city)
-    bob.page.close()
-    ada.wait("() => window.__scene.others().length === 0")
+    cleo = Scene(open_window(f"{demo.url}/demo/?user=Cleo"))
+    cleo.page.mouse.move(500, 400)
+    cleo.select(f"city:{city}")
+    ada.wait("([city]) => window.__scene.others().some((o) => o.name === 'Cleo' && o.selected?.endsWith(city))", city)
+    cleo.page.close()
+    ada.wait("() => window.__scene.others().every((o) => o.name !== 'Cleo')")
