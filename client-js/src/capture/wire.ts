@@ -6,6 +6,7 @@
 import type { Key, MutationId, Value } from '../api.js';
 import type { Change, ColumnType, Commit, Operation, Row } from '../core/types.js';
 import { type Cell, Real } from '../engine/types.js';
+import { fromBase64, toBase64 } from './base64.js';
 
 export type Json = null | boolean | number | string | Json[] | { [property: string]: Json };
 export type WireChange = [string, string, Json[], ...Json[]];
@@ -39,7 +40,7 @@ export function decodeValue(json: unknown): Cell {
   if (more.length > 0) throw new WireError(`a value has one tag, not ${JSON.stringify(json)}`);
   if (tag === '$i' && typeof inner === 'string') return decodeInteger(inner);
   if (tag === '$r' && typeof inner === 'number') return real(decodeNumber(inner));
-  if (tag === '$b' && typeof inner === 'string') return fromBase64(inner);
+  if (tag === '$b' && typeof inner === 'string') return bytesOf(inner);
   throw new WireError(`a value is null, a string, a number, {"$i"}, {"$r"} or {"$b"}, not ${JSON.stringify(json)}`);
 }
 
@@ -141,19 +142,10 @@ export function real(value: number): number | Real {
   return Number.isSafeInteger(value) ? new Real(value) : value;
 }
 
-const CHUNK = 0x2000;
-
-function toBase64(bytes: Uint8Array): string {
-  let binary = '';
-  for (let i = 0; i < bytes.length; i += CHUNK) binary += String.fromCharCode(...bytes.subarray(i, i + CHUNK));
-  return btoa(binary);
-}
-
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-
-function fromBase64(text: string): Uint8Array {
-  if (!BASE64.test(text)) throw new WireError('{"$b"} holds base64 with its padding');
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+function bytesOf(text: string): Uint8Array {
+  const bytes = fromBase64(text);
+  if (bytes === undefined) throw new WireError('{"$b"} holds base64 with its padding');
+  return bytes;
 }
 
 function isObject(json: unknown): json is { [property: string]: unknown } {

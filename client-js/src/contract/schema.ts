@@ -28,15 +28,17 @@ export class Document {
     return steps.reduce<unknown>((value, step) => (value as Schema | undefined)?.[step], this.value);
   }
 
-  follow(schema: Schema, pointer: string): Place {
+  follow(schema: Schema | boolean, pointer: string): Place {
     let beside: Schema = {};
-    while (typeof schema.$ref === 'string') {
+    while (isSchema(schema) && typeof schema.$ref === 'string') {
       const { $ref, ...own } = schema;
       beside = both(own, beside);
       pointer = target($ref as string);
-      schema = (this.at(pointer) ?? {}) as Schema;
+      schema = this.at(pointer) as Schema | boolean;
     }
-    return { schema: Object.keys(beside).length > 0 ? both(schema, beside) : schema, pointer };
+    // `true` allows everything, `false` nothing.
+    const found: Schema = isSchema(schema) ? schema : schema === false ? { not: {} } : {};
+    return { schema: Object.keys(beside).length > 0 ? both(found, beside) : found, pointer };
   }
 
   /** Whether the schema at the pointer can be reached again from itself. */
@@ -119,7 +121,8 @@ const SCALARS = new Set(['string', 'integer', 'number', 'boolean']);
 
 export function leafOf(name: string, column: string, schema: Schema, required: boolean): Leaf {
   const said = new Set([schema.type ?? []].flat() as string[]);
-  const nullable = said.delete('null') || (schema.type === undefined && schema.enum === undefined && schema.const === undefined);
+  // Without a `type`, a JSON value that is null cannot be told from none.
+  const nullable = said.delete('null');
   const scalar = said.size > 0 && [...said].every((kind) => SCALARS.has(kind));
   const kinds = scalar ? said : new Set<string>();
   const [type, form] = typeOf(kinds, schema);

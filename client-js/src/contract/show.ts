@@ -5,7 +5,7 @@
  */
 import type { Tree, Value } from '../api.js';
 import type { Branch, Leaf, List } from './model.js';
-import { toBase64 } from './base64.js';
+import { toBase64 } from '../capture/base64.js';
 
 export type Fields = { [property: string]: Tree };
 

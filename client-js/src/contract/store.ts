@@ -1,7 +1,8 @@
 /** From a tree that an editor writes to cells: what is equal to its default is NULL, objects become columns. */
 import type { Tree, Value } from '../api.js';
+import { sameCell } from '../capture/capture.js';
 import { invalid } from '../errors.js';
-import { fromBase64 } from './base64.js';
+import { fromBase64 } from '../capture/base64.js';
 import { canonical, isWellFormed } from './canonical.js';
 import type { Branch, Leaf, List } from './model.js';
 
@@ -62,12 +63,6 @@ function isDefault(leaf: Leaf, cell: Value): boolean {
   let stored = DEFAULTS.get(leaf);
   if (stored === undefined) DEFAULTS.set(leaf, (stored = FORMS[leaf.form](leaf, leaf.default, '')));
   return sameCell(stored, cell);
-}
-
-/** Typed equality: 1 and "1" differ. (An integer is a number while it is safe, so 1 and 1n never meet.) */
-export function sameCell(a: Value, b: Value): boolean {
-  if (a instanceof Uint8Array) return b instanceof Uint8Array && a.length === b.length && a.every((byte, at) => byte === b[at]);
-  return a === b;
 }
 
 const FORMS: Record<Leaf['form'], (leaf: Leaf, value: Tree, pointer: string) => Value> = {

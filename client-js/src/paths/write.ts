@@ -1,9 +1,10 @@
 /** Writes trees as row operations: as few as the difference needs, each property a column of its own. */
 import type { Key, Tree, Value } from '../api.js';
+import { sameCell } from '../capture/capture.js';
 import { keyText, row } from '../capture/wire.js';
 import { SINGLETON, type Branch, type List, type Table } from '../contract/model.js';
 import { rowsSql } from '../contract/sql.js';
-import { isObject, pointerTo, sameCell, spread, storeLeaf, type Mode, type Writing } from '../contract/store.js';
+import { isObject, pointerTo, spread, storeLeaf, type Mode, type Writing } from '../contract/store.js';
 import { StoreError, invalid, notFound } from '../errors.js';
 import type { Operation } from '../core/types.js';
 import { arrange } from './order.js';

@@ -1,7 +1,7 @@
 /** The watch of a query: run again when a column it depends on has changed; shown again when its rows differ. */
 import type { Value } from '../api.js';
 import type { Db } from '../engine/types.js';
-import { sameCell } from '../contract/store.js';
+import { sameCell } from '../capture/capture.js';
 import { dependsOn } from './depends.js';
 import type { Scope, Seen, Watch } from './watch.js';
 

@@ -22,7 +22,7 @@ export class Judge {
   faults(schema: Schema, value: Tree, pointer: string): Found[] {
     const { valid, errors } = validate(plain(value), this.readied(schema), '2020-12', this.targets, false);
     if (valid) return [];
-    const found = innermost(errors).map((error) => ({ message: error.error, pointer: pointer + placeOf(error) }));
+    const found = innermost(errors).slice(0, MOST).map((error) => ({ message: error.error, pointer: pointer + placeOf(error) }));
     // Each property too many is told with the object that has it.
     return found.filter((fault, at) => found.findIndex((other) => other.pointer === fault.pointer && other.message === fault.message) === at);
   }
@@ -58,6 +58,9 @@ export class Judge {
     this.targets[ref] = this.clean(this.document.at(decodeURIComponent(ref.slice(1)))) as CfSchema;
   }
 }
+
+/** As many faults of one value are worth telling. */
+const MOST = 20;
 
 /** Formats and all that only describes; keywords of older drafts, which this one does not read. */
 const IGNORED = new Set(['dependencies', 'additionalItems', 'definitions', 'format', 'default', 'examples', '$id', '$schema', '$defs', '$comment', 'title', 'description']);

@@ -47,9 +47,14 @@ export class RowRules {
     present = branch.sparse ? !isBlank(branch, row) : present;
     return [...branch.properties.values()].flatMap((node) => {
       if (node.kind === 'branch') return this.required(node, row, present);
-      if (node.kind === 'list' || !present || !isMissing(node, row)) return [];
+      if (node.kind === 'list' || !present || !this.isMissing(node, row)) return [];
       return [{ message: `${node.name} is required`, pointer: pointerOf(node.column) }];
     });
+  }
+
+  private isMissing(leaf: Leaf, row: readonly Value[]): boolean {
+    if (!leaf.required || leaf.default !== undefined || row[leaf.index] !== null) return false;
+    return !leaf.nullable || !this.judge.holds(leaf.schema, null);
   }
 
   private across(table: Table, row: readonly Value[]): Found[] {
@@ -75,10 +80,6 @@ function isJson(cell: Value): boolean {
   } catch {
     return false;
   }
-}
-
-function isMissing(leaf: Leaf, row: readonly Value[]): boolean {
-  return leaf.required && leaf.default === undefined && !leaf.nullable && row[leaf.index] === null;
 }
 
 function conditionsIn(branch: Branch): Condition[] {
