@@ -12,7 +12,10 @@
 
 /** One cell as SQLite holds it. A bigint only where a number would lose digits. */
 export type Value = null | number | bigint | string | Uint8Array;
-/** A tree as the editor sees it: nested objects and arrays, defaults resolved, booleans as booleans. */
+/**
+ * A tree as the editor sees it: nested objects and arrays, defaults resolved, booleans as booleans, bytes as base64 text.
+ * Trees that are read are frozen. Items of a list without a key of their own carry the row's `_id`.
+ */
 export type Tree = null | boolean | number | bigint | string | Uint8Array | Tree[] | { [property: string]: Tree };
 export type Key = Value[];
 export type Unsubscribe = () => void;
@@ -64,7 +67,10 @@ export type Expectation =
   | { kind: 'absent'; table: string; key: Key }
   | { kind: 'since'; table: string; key: Key; version: number };
 
-/** A mutation on its way: `confirmed` settles with its one answer (a refusal resolves too; it does not throw). */
+/**
+ * A mutation on its way: `confirmed` settles with its one answer (a refusal resolves too; it does not throw), or never if
+ * the store is closed before. A mutation that changes nothing is not sent: settled at once, with counter 0.
+ */
 export interface Sent { id: MutationId; confirmed: Promise<Outcome> }
 
 /** Inside `tx`: writes by path or by table; reads see what was written before. */
