@@ -1,15 +1,16 @@
 /** The globe without anything on it: what can be shown before the project is there. */
+import type { Place } from '../geo';
 import { Fill } from '../view/fills';
 import { Ground } from '../view/ground';
 import { PointCloud } from '../view/points';
-import { Ribbons } from '../view/ribbons';
 import { Stage } from '../view/stage';
 import { groundLook } from '../scene/looks';
 import type { Theme } from '../scene/theme';
+import { readBorders } from '../world/borders';
 import bordersUrl from '../world/borders.bin?url';
 import landUrl from '../world/land.png';
 
-export interface Assets { land: ImageBitmap; borders: ArrayBuffer }
+export interface Assets { land: ImageBitmap; borders: Place[][] }
 export interface Globe { stage: Stage; ground: Ground }
 
 const PLAIN: Record<string, number | boolean> = { 'grid.visible': false, 'light.azimuth': 315, 'light.elevation': 45, 'light.intensity': 1, 'light.ambient': 0.4 };
@@ -17,7 +18,7 @@ const PLAIN: Record<string, number | boolean> = { 'grid.visible': false, 'light.
 export async function loadAssets(): Promise<Assets> {
   const [land, borders] = await Promise.all([
     fetched(landUrl).then((response) => response.blob()).then((blob) => createImageBitmap(blob, { premultiplyAlpha: 'none', colorSpaceConversion: 'none' })),
-    fetched(bordersUrl).then((response) => response.arrayBuffer()),
+    fetched(bordersUrl).then((response) => response.arrayBuffer()).then(readBorders),
   ]);
   return { land, borders };
 }
@@ -33,7 +34,7 @@ export function bareGlobe(host: HTMLElement, assets: Assets, theme: Theme): Glob
 
 /** The programs are kept by their examples, for the layers that come later. */
 async function prepare(stage: Stage, ground: Ground): Promise<void> {
-  await stage.prepare(...ground.parts, new PointCloud(stage.uniforms, 1).mesh, new Ribbons(stage.uniforms).mesh, new Fill(stage.uniforms).mesh);
+  await stage.prepare(...ground.parts, new PointCloud(stage.uniforms, 1).mesh, new Fill(stage.uniforms).mesh);
   stage.add(...ground.parts);
 }
 

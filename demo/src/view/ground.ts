@@ -1,12 +1,14 @@
 /** The ground: sea, land, the grid of longitudes and latitudes, borders, and the light of the air around the globe. */
 import {
-  BufferAttribute, BufferGeometry, Color, LineSegments, LinearFilter, LinearMipmapLinearFilter, Mesh, NoColorSpace, PlaneGeometry,
-  RepeatWrapping, ShaderMaterial, Texture, type IUniform,
+  Color, LinearFilter, LinearMipmapLinearFilter, Mesh, NoColorSpace, PlaneGeometry, RepeatWrapping, ShaderMaterial, Texture,
+  type IUniform, type Object3D,
 } from 'three';
+import type { Place } from '../geo';
+import { Ribbons, strokeOf } from './ribbons';
 import { PLACED, type CameraUniforms } from './shaders';
-import { readBorders } from '../world/borders';
 
 const COLUMNS = 160, ROWS = 100;
+const BORDER = { opacity: 0.32, width: 0.8 };
 
 /** What a scene says of its ground; colours are final, nothing is automatic here. */
 export interface GroundLook {
@@ -87,38 +89,24 @@ const AIR_VERTEX = /* glsl */ `
   }
 `;
 
-const BORDER_VERTEX = /* glsl */ `
-  ${PLACED}
-  varying float vShown;
-  void main() {
-    vec3 p = placed(wrapped(position.x - uMiddle.x) + position.y, position.z, 0.0);
-    vShown = facing(p);
-    gl_Position = projectionMatrix * viewMatrix * vec4(p, 1.0);
-  }
-`;
-
-const BORDER_FRAGMENT = /* glsl */ `
-  uniform vec3 uColor;
-  uniform float uOpacity;
-  varying float vShown;
-  void main() { gl_FragColor = vec4(uColor, uOpacity * vShown); }
-`;
-
 const color = (value: string): Color => new Color().setStyle(value, NoColorSpace);
 
 export class Ground {
-  readonly parts: [Mesh, Mesh, LineSegments];
+  readonly parts: Object3D[];
+  private readonly lines: Ribbons;
+  private lineColor = '';
   private readonly uniforms: Record<string, IUniform>;
 
-  constructor(camera: CameraUniforms, land: ImageBitmap | HTMLImageElement, borders: ArrayBuffer) {
+  constructor(camera: CameraUniforms, land: ImageBitmap, private readonly borders: Place[][]) {
     this.uniforms = {
       ...camera.shared,
       uLandAt: { value: landTexture(land) },
-      uSea: { value: new Color() }, uLand: { value: new Color() }, uAir: { value: new Color() }, uColor: { value: new Color() },
+      uSea: { value: new Color() }, uLand: { value: new Color() }, uAir: { value: new Color() },
       uGridColor: { value: new Color() }, uFogColor: { value: new Color() }, uLight: { value: [0, 0, 1] },
-      uGrid: { value: [0, 1, 0.4, 1] }, uFog: { value: 0 }, uOpacity: { value: 0.3 }, uStrength: { value: 0.42 }, uLimb: { value: 1 },
+      uGrid: { value: [0, 1, 0.4, 1] }, uFog: { value: 0 }, uStrength: { value: 0.42 }, uLimb: { value: 1 },
     };
-    this.parts = [this.air(), this.surface(), this.borders(borders)];
+    this.lines = new Ribbons(camera);
+    this.parts = [this.air(), this.surface(), this.lines.mesh];
     this.parts.forEach((part, order) => { part.frustumCulled = false; part.renderOrder = order; });
   }
 
@@ -127,13 +115,20 @@ export class Ground {
     u.uSea!.value = color(look.sea);
     u.uLand!.value = color(look.land);
     u.uAir!.value = color(look.air);
-    u.uColor!.value = color(look.grid.color);
     u.uGridColor!.value = color(look.grid.color);
     u.uFogColor!.value = color(look.fog.color);
     u.uFog!.value = look.fog.density;
     u.uGrid!.value = [look.grid.opacity, (look.grid.step * Math.PI) / 180, look.light.ambient, look.light.intensity];
     const a = (look.light.azimuth * Math.PI) / 180, e = (look.light.elevation * Math.PI) / 180;
     u.uLight!.value = [Math.sin(a) * Math.cos(e), Math.cos(a) * Math.cos(e), Math.sin(e)];
+    this.showBorders(look.grid.color);
+  }
+
+  private showBorders(css: string): void {
+    if (css === this.lineColor) return;
+    this.lineColor = css;
+    const stroke = strokeOf(css, BORDER.opacity, BORDER.width, 'solid', 'butt');
+    this.lines.show(this.borders.flatMap((line) => line.slice(1).map((to, k) => ({ from: { ...line[k]!, along: 0 }, to: { ...to, along: 0 }, stroke }))));
   }
 
   /** The limb of a globe seen from a finite distance is smaller than its equator. */
@@ -153,16 +148,10 @@ export class Ground {
   private surface(): Mesh {
     return new Mesh(new PlaneGeometry(2, 2, COLUMNS, ROWS), this.material(GROUND_VERTEX, GROUND_FRAGMENT, false));
   }
-
-  private borders(bytes: ArrayBuffer): LineSegments {
-    const geometry = new BufferGeometry();
-    geometry.setAttribute('position', new BufferAttribute(readBorders(bytes), 3));
-    return new LineSegments(geometry, this.material(BORDER_VERTEX, BORDER_FRAGMENT, true));
-  }
 }
 
-function landTexture(image: ImageBitmap | HTMLImageElement): Texture {
-  const texture = new Texture(image as HTMLImageElement);
+function landTexture(image: ImageBitmap): Texture<ImageBitmap> {
+  const texture = new Texture<ImageBitmap>(image);
   texture.flipY = false;
   texture.colorSpace = NoColorSpace;
   texture.wrapS = RepeatWrapping;

@@ -37,7 +37,8 @@ export class Stage {
     this.glCanvas.className = 'stage-gl';
     this.overlayCanvas.className = 'stage-overlay';
     host.append(this.glCanvas, this.overlayCanvas);
-    this.renderer = new WebGLRenderer({ canvas: this.glCanvas, antialias: true, alpha: true, powerPreference: 'high-performance' });
+    // Every edge is smoothed by its own shader, so that multisampling would only cost.
+    this.renderer = new WebGLRenderer({ canvas: this.glCanvas, antialias: false, alpha: true, depth: false, powerPreference: 'high-performance' });
     this.renderer.outputColorSpace = LinearSRGBColorSpace; // colours are given as they are to be seen
     this.renderer.setClearColor(0, 0);
     this.context = this.overlayCanvas.getContext('2d')!;
