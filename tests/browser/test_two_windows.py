@@ -6,6 +6,9 @@ from tests.browser.conftest import Open
 from tests.browser.scene import Scene
 from tests.running import RunningServer
 
+#: What the contract says of an icon that has no size of its own; the cities all have one.
+DEFAULT_SIZE = 10
+
 
 def test_a_slider_moves_what_both_windows_draw(windows: tuple[Scene, Scene]) -> None:
     ada, bob = windows
