@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 from msgspec import Struct
 
 from .errors import CursorGone, NotJudged, Refused, ShareliteError, Unavailable, UnknownOutcome
-from .model import Change, EncodedCommit, Mutation, MutationId, Outcome
+from .model import Change, EncodedCommit, Fault, Mutation, MutationId, Outcome
 from .road import Arrival, Replicator, Road, SchemaChange
 from .schema.contract import Contract
-from .schema.steps import Upgrade, plan
+from .schema.steps import Upgrade, compatible, plan
 from .schema.tables import create_steps, singletons
 from .storage.copies import normalised
 from .storage.databases import Databases
 from .sync.feed import Feed
 from .sync.log import commits
+from .sync.rules import Rules
 from .sync.statements import Function
 
 T = TypeVar("T")
@@ -280,7 +281,13 @@ class _Turnstile:
 
 def open_road(databases: Databases, replicator: Replicator, functions: Mapping[str, Function], epoch: str) -> Road:
     """Open the files of a project and bring them level. Blocks: call it on a worker."""
-    return Road(databases, replicator, functions, epoch)
+    return Road(databases, replicator, functions, epoch, misread)
+
+
+def misread(former: dict[str, Any], present: Rules, tables: Collection[str]) -> tuple[Fault, ...]:
+    """Why a push on these tables, made under a former contract, would be misread under the present one."""
+    assert isinstance(present, Contract), "a project follows a contract"
+    return compatible(Contract.parse(former), present, tables)
 
 
 def begin(road: Road, contract: Contract, by: str) -> None:

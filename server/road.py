@@ -7,8 +7,8 @@ thread at a time calls a road.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 import apsw
 from msgspec import Struct
@@ -30,7 +30,12 @@ from .sync.statements import Function
 #: Pages in the write-ahead log of data.db after which a checkpoint is due.
 CHECKPOINT_PAGES = 4000
 SCAN = 1000
+FORMER_KEPT = 1000
 SCAN_BYTES = 8 << 20
+
+
+#: Why a push on these tables, made under a former contract document, would be misread under the present contract.
+Misread = Callable[[dict[str, Any], Rules, Collection[str]], tuple[Fault, ...]]
 
 
 class Replicator(Protocol):
@@ -59,7 +64,12 @@ class Road:
     """One open project's files and the way of a batch through them."""
 
     def __init__(
-        self, databases: Databases, replicator: Replicator, functions: Mapping[str, Function], epoch: str
+        self,
+        databases: Databases,
+        replicator: Replicator,
+        functions: Mapping[str, Function],
+        epoch: str,
+        misread: Misread,
     ) -> None:
         self._databases = databases
         self._replicator = replicator
@@ -67,6 +77,8 @@ class Road:
         self._log = Log(databases.log(), databases.project, epoch, str(databases.log_path))
         self._apply = bring_forward(databases, self._log)
         self._ids = Ids(self._log)
+        self._misread = misread
+        self._former: dict[tuple[str, frozenset[str]], tuple[Fault, ...]] = {}
         self._rules: Rules | None = None
         self._rehearsal: Rehearsal | None = None
 
@@ -88,7 +100,9 @@ class Road:
         if self._rehearsal is not None:
             self._rehearsal.close()
         self._rules = rules
-        self._rehearsal = Rehearsal(self._databases.data("rehearse"), rules, self._functions, self._touched_since)
+        self._former.clear()
+        connection = self._databases.data("rehearse")
+        self._rehearsal = Rehearsal(connection, rules, self._functions, self._touched_since, self._misread_by)
 
     def travel(self, batch: Sequence[Mutation]) -> Arrival:
         """Take a batch along the road. Raises apsw errors of broken files; then the project must be closed."""
@@ -120,9 +134,6 @@ class Road:
             contract=change.document, contract_hash=change.rules.hash, steps=change.steps,
         )  # fmt: skip
         rehearsed = self._entry(_now(), (commit,), (wire.encode_commit(commit, types),), ())
-        if self._rehearsal is not None:
-            self._rehearsal.close()
-            self._rehearsal = None
         if self._replicate(rehearsed) != "committed":
             raise UnknownOutcome()
         self._bring(rehearsed)
@@ -232,6 +243,17 @@ class Road:
             raise Refused("invalid", f"the contract's tables cannot be made: {problem}") from problem
         finally:
             connection.close()
+
+    def _misread_by(self, former: str, tables: frozenset[str]) -> tuple[Fault, ...]:
+        """Why a push made under a former contract cannot be understood; one that is not known here is simply tried."""
+        known = self._former.get((former, tables))
+        if known is None:
+            document = self._log.contract(former)
+            assert self._rules is not None, "follow() comes first"
+            known = () if document is None else self._misread(document, self._rules, tables)
+            if len(self._former) < FORMER_KEPT:
+                self._former[former, tables] = known
+        return known
 
     def _touched_since(self, table: str, key: Key, version: int) -> bool:
         connection = self._databases.log_reader()

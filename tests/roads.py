@@ -10,7 +10,7 @@ from typing import Any
 
 from sharelite.cluster.alone import Alone
 from sharelite.model import Call, Change, Edit, Expectation, Mutation, MutationId, Operation, Outcome, Sql, Statement
-from sharelite.project import begin
+from sharelite.project import begin, misread
 from sharelite.road import Arrival, Replicator, Road
 from sharelite.schema.contract import Contract
 from sharelite.storage.databases import Databases
@@ -136,14 +136,14 @@ def new_road(
     files: Databases | None = None,
 ) -> Road:
     """A road on a new project with the contract, at version 1."""
-    road = Road(files or databases(folder), replicator or Alone(), functions or {}, EPOCH)
+    road = Road(files or databases(folder), replicator or Alone(), functions or {}, EPOCH, misread)
     begin(road, Contract.parse(dict(contract)), "ann")
     return road
 
 
 def reopened(folder: Path, contract: Mapping[str, Any] = SCENE) -> Road:
     """A road on files that are there, as after a restart."""
-    road = Road(databases(folder), Alone(), {}, "")
+    road = Road(databases(folder), Alone(), {}, "", misread)
     road.follow(Contract.parse(dict(contract)))
     return road
 

@@ -10,9 +10,12 @@ import pytest
 
 from sharelite.errors import Refused
 from sharelite.model import Change, Expectation, Mutation, Outcome, Sql, Statement
+from sharelite.project import schema_change
 from sharelite.road import Road
+from sharelite.schema.contract import Contract
+from sharelite.schema.steps import plan
 from sharelite.sync.statements import Transaction
-from tests.roads import Client, changes, code, delete, insert, new_road, put, row_digest, rows, update
+from tests.roads import SCENE, Client, changes, code, delete, insert, new_road, one, put, row_digest, rows, update
 
 
 def _fail(transaction: Transaction, args: Any) -> None:
@@ -274,6 +277,23 @@ def test_a_push_made_for_another_contract_is_told_when_it_no_longer_fits(road: R
     fits = msgspec.structs.replace(ann.mutation(update("note", "n1", text="x")), contract="0" * 64)
     (answer,) = road.travel([fits]).answers
     assert isinstance(answer, Outcome) and answer.kind == "committed"
+
+
+def test_a_push_that_would_mean_something_else_now_is_told(road: Road, ann: Client) -> None:  # M23
+    import copy
+
+    import msgspec
+
+    former = road._rules.hash  # type: ignore[union-attr]
+    document = copy.deepcopy(SCENE)
+    document["properties"]["note"]["items"]["properties"]["size"]["default"] = 20
+    contract = Contract.parse(document)
+    upgrade = plan(Contract.parse(SCENE), contract)
+    road.change_schema(schema_change(contract, upgrade.steps, upgrade.tightened), "ann")
+    stale = msgspec.structs.replace(ann.mutation(update("note", "n1", size=20)), contract=former)
+    assert code(one(road.travel([stale]))) == "contract_changed"
+    elsewhere = msgspec.structs.replace(ann.mutation(update("layer", "l1", title="x")), contract=former)
+    assert one(road.travel([elsewhere])).kind == "committed"
 
 
 def test_an_unknown_table_or_column_is_named(ann: Client) -> None:  # M13

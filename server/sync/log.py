@@ -5,6 +5,7 @@ Truth = base + log; everything else is made from it. On a node that is alone its
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from ..model import EncodedCommit, MutationId, Outcome, Refusal
 from . import digest
 from .entry import OUTCOME_KINDS, Entry, Record, Recorded, decode, join, part_count
 from .transaction import transaction
+from .wire import decode_commit
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS identity(
@@ -27,6 +29,7 @@ CREATE TABLE IF NOT EXISTS outcomes(
   client TEXT NOT NULL, counter INTEGER NOT NULL, body_hash BLOB NOT NULL, kind INTEGER NOT NULL,
   version INTEGER NOT NULL, refusal BLOB, at INTEGER NOT NULL, PRIMARY KEY(client, counter)) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS outcomes_at ON outcomes(at);
+CREATE TABLE IF NOT EXISTS contracts(hash TEXT PRIMARY KEY, version INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS clients(
   client TEXT PRIMARY KEY, user TEXT NOT NULL, counter INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID, STRICT;
 """
@@ -38,6 +41,8 @@ SET_CLIENT = (
     "INSERT INTO clients(client, user, counter, at) VALUES(?,?,?,?) "
     "ON CONFLICT(client) DO UPDATE SET counter=excluded.counter, at=excluded.at"
 )
+ADD_CONTRACT = "INSERT OR IGNORE INTO contracts(hash, version, document) VALUES(?,?,?)"
+FIND_CONTRACT = "SELECT document FROM contracts WHERE hash=?"
 FIND_OUTCOME = "SELECT body_hash, kind, version, refusal FROM outcomes WHERE client=? AND counter=?"
 FIND_CLIENT = "SELECT user, counter FROM clients WHERE client=?"
 ENTRIES_AFTER = "SELECT seq, kind, version, digest, body FROM entries WHERE seq>? ORDER BY seq"
@@ -52,6 +57,8 @@ DELETE FROM outcomes WHERE at<?1 AND counter<=
 """
 KEEP_MS = 30 * 24 * 3600 * 1000
 FORGET_EVERY = 4096
+#: Every schema commit has this in its JSON; what else has it is looked at and left.
+SCHEMA_MARK = b'"kind":"schema"'
 
 _refusal = msgspec.json.Decoder(Refusal).decode
 
@@ -114,6 +121,7 @@ class Log:
         with transaction(self._connection):
             self._connection.executemany(ADD_ENTRY, rows)
             self._keep(entry.outcomes, entry.at)
+            self._keep_contracts(entry)
             if new[-1].seq % FORGET_EVERY < len(new):
                 self._connection.execute(FORGET, (entry.at - KEEP_MS,))
         self.position = Position(new[-1].seq, version, chained)
@@ -130,6 +138,16 @@ class Log:
             clients[kept.id.client] = (kept.id.client, kept.user, kept.id.counter, at)
         self._connection.executemany(ADD_OUTCOME, rows)
         self._connection.executemany(SET_CLIENT, clients.values())
+
+    def _keep_contracts(self, entry: Entry) -> None:
+        for commit in entry.commits:
+            if SCHEMA_MARK in commit.json and (made := decode_commit(commit.json)).kind == "schema":
+                self._connection.execute(ADD_CONTRACT, (made.contract_hash, made.version, json.dumps(made.contract)))
+
+    def contract(self, digest: str) -> dict[str, Any] | None:
+        """The document of a contract that this project has followed, by its hash."""
+        row: Any = self._connection.execute(FIND_CONTRACT, (digest,)).fetchone()
+        return None if row is None else json.loads(row[0])
 
     def outcome(self, name: MutationId) -> Kept | None:
         row = self._connection.execute(FIND_OUTCOME, name).fetchone()

@@ -37,6 +37,7 @@ class Rehearsal:
     """The rehearsal connection of one project. One thread at a time; nothing it does outlives `run`.
 
     `touched_since(table, key, version)`: whether a logged commit after the version touched the row.
+    `misread(hash, tables)`: why a push made under that contract would mean something else, or nothing, under this one.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Rehearsal:
         rules: Rules,
         functions: Mapping[str, Function],
         touched_since: Callable[[str, Key, int], bool],
+        misread: Callable[[str, frozenset[str]], tuple[Fault, ...]],
     ) -> None:
         self._connection = connection
         self._rules = rules
@@ -52,6 +54,7 @@ class Rehearsal:
         self._shapes = shapes(connection)
         self._capture = Capture(connection, max((len(shape.key) for shape in self._shapes.values()), default=1))
         self._logged_since = touched_since
+        self._misread = misread
         self._fresh: set[tuple[str, Key]] = set()
         self._operations = Operations(connection, rules, self._touched_since)
         self._checks = Checks(connection, rules, self._shapes)
@@ -107,6 +110,7 @@ class Rehearsal:
         self._connection.execute("SAVEPOINT mutation")
         start, self._changes = self._seq, []
         try:
+            self._understood(mutation)
             skipped = self._execute(mutation)
             self._checks.foreign_keys(self._changes)
             changes = self._faithful(start)
@@ -123,6 +127,13 @@ class Rehearsal:
         self._connection.execute("RELEASE mutation")
         self._fresh.update((change.table, change.key) for change in changes)
         return Judged(tuple(changes), tuple(skipped))
+
+    def _understood(self, mutation: Mutation) -> None:
+        if mutation.contract in (None, self._rules.hash) or not isinstance(mutation.body, Edit):
+            return
+        faults = self._misread(str(mutation.contract), frozenset(each.table for each in mutation.body.operations))
+        if faults:
+            raise Refused("contract_changed", f"the contract has changed: {faults[0].message}", faults)
 
     def _execute(self, mutation: Mutation) -> list[tuple[str, Key]]:
         body = mutation.body
