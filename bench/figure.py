@@ -23,6 +23,8 @@ class Figure:
 
     @property
     def gate(self) -> str:
+        if self.at_most is not None and self.at_most == self.at_least:
+            return f"= {number(self.at_most)}"
         if self.at_most is not None:
             return f"<= {number(self.at_most)}"
         return "" if self.at_least is None else f">= {number(self.at_least)}"
