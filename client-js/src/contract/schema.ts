@@ -1,6 +1,7 @@
 /** Questions to the schemas of a contract's document: what the design's section 7 makes of each. */
 import type { Tree } from '../api.js';
 import type { ColumnType, Form, Leaf } from './model.js';
+import { freeze } from './show.js';
 
 export type Schema = Record<string, unknown>;
 
@@ -126,7 +127,7 @@ export function leafOf(name: string, column: string, schema: Schema, required: b
   const scalar = said.size > 0 && [...said].every((kind) => SCALARS.has(kind));
   const kinds = scalar ? said : new Set<string>();
   const [type, form] = typeOf(kinds, schema);
-  const value = schema.default as Tree | undefined;
+  const value = schema.default === undefined ? undefined : freeze(schema.default as Tree);
   return { kind: 'leaf', name, column, type, form, kinds, schema, required, nullable, default: value === null ? undefined : value, index: -1 };
 }
 

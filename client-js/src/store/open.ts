@@ -87,7 +87,9 @@ class Reload {
       if (this.store.closed) return;
       try {
         this.store.replace(await this.load());
-        return this.store.link.start();
+        // Whoever was told the difference may have closed it.
+        if (!this.store.closed) this.store.link.start();
+        return;
       } catch (error) {
         if (this.store.closed) return;
         if (!(error instanceof StoreError)) report(error);

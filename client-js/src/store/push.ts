@@ -20,7 +20,7 @@ export function pushBody(contract: string, changes: readonly Change[], tables: T
 }
 
 export function refuseOptions({ tag, missing }: WriteOptions): void {
-  if (tag !== undefined && tag.length > LONGEST_TAG) throw invalid(`a tag has at most ${LONGEST_TAG} characters`);
+  if (tag !== undefined && (typeof tag !== 'string' || tag.length > LONGEST_TAG)) throw invalid(`a tag is a text of at most ${LONGEST_TAG} characters`);
   if (missing !== undefined && missing !== 'refuse' && missing !== 'skip') throw invalid('missing is refuse or skip');
 }
 
@@ -31,11 +31,14 @@ function asked(change: Change): Parameters<typeof encodeChange>[0] {
 }
 
 function encodeExpectation(item: Expectation, tables: Tables): Json[] {
-  const key = encodeKey(item.key);
-  if (item.kind === 'absent') return ['absent', item.table, key];
-  if (item.kind === 'since') return ['since', item.table, key, item.version];
   const table = tables.get(item.table);
   if (table === undefined) throw invalid(`there is no table ${item.table}`);
+  const key = encodeKey(item.key);
+  if (item.kind === 'absent') return ['absent', item.table, key];
+  if (item.kind === 'since') {
+    if (!Number.isSafeInteger(item.version)) throw invalid('since names a version');
+    return ['since', item.table, key, item.version];
+  }
   const [, , , cells] = encodeChange(['s', item.table, item.key, row(Object.entries(item.cells))], table.types);
   return ['=', item.table, key, cells!];
 }

@@ -7,7 +7,7 @@
 import type {
   ChangeInfo, Draft, Outcome, Sent, Status, Store, Tree, Tx, Unsubscribe, Value, WriteOptions,
 } from '../api.js';
-import type { Change, Commit, DraftId, Rebased } from '../core/types.js';
+import type { Change, Check, Commit, DraftId, Edited, Rebased } from '../core/types.js';
 import { StoreError, invalid } from '../errors.js';
 import { changedPaths } from '../paths/of.js';
 import type { About } from '../reactive/reactive.js';
@@ -97,12 +97,7 @@ export class LiveStore implements Store, DraftDesk {
   }
 
   tx(fn: (t: Tx) => void, options: WriteOptions = {}): Sent {
-    this.mayWrite(options);
-    const { core, rules, db } = this.loaded;
-    const edited = this.guarded(() => core.edit((writer) => this.body(writer).run(fn), (done) => rules.check(db, done.touched)));
-    const sent = this.send(edited.changes, options);
-    this.tell(edited, () => local('local', options.tag));
-    return sent ?? this.nothing();
+    return this.write('local', options, (check) => this.loaded.core.edit((writer) => this.body(writer).run(fn), check)) ?? this.nothing();
   }
 
   set(path: string, value: Tree, options: WriteOptions = {}): Sent {
@@ -149,11 +144,13 @@ export class LiveStore implements Store, DraftDesk {
 
   close(): void {
     if (this.closed) return;
+    this.mustNotBeWriting();
     this.link.pause();
     this.presence.close();
     this.subscriptions.clear();
     this.topics.clear();
     this.state('closed', undefined);
+    for (const callbacks of [this.onStatus, this.onRefused, this.onContract]) callbacks.clear();
     this.loaded.core.close();
   }
 
@@ -180,12 +177,7 @@ export class LiveStore implements Store, DraftDesk {
   }
 
   saveDraft(id: DraftId, options: WriteOptions): Sent | undefined {
-    this.mayWrite(options);
-    const { core, rules, db } = this.loaded;
-    const edited = this.guarded(() => core.saveDraft(id, (done) => rules.check(db, done.touched)));
-    const sent = this.send(edited.changes, options);
-    this.tell(edited, () => local('draft', options.tag));
-    return sent;
+    return this.write('draft', options, (check) => this.loaded.core.saveDraft(id, check));
   }
 
   // What the link brings.
@@ -209,6 +201,8 @@ export class LiveStore implements Store, DraftDesk {
   }
 
   answered(outcome: Outcome): void {
+    // A callback may have closed the store before what was early was due.
+    if (this.closed) return;
     if (outcome.kind === 'settled' && outcome.version > this.loaded.core.version) return void this.early.push(outcome);
     if (!this.outbox.answer(outcome)) return;
     this.rebased(this.loaded.core.receive([], [outcome.id]), () => ({ origin: 'rebase' }));
@@ -275,11 +269,22 @@ export class LiveStore implements Store, DraftDesk {
     }
   }
 
-  private send(changes: Change[], options: WriteOptions): Sent | undefined {
-    if (changes.length === 0 && !options.expect?.length) return undefined;
-    const { core, contract } = this.loaded;
-    const body = pushBody(contract.hash, changes, core.tables, options);
-    core.pend(this.outbox.nextId(), changes, options.missing === undefined ? {} : { missing: options.missing });
+  /** The push is made while the edit can still be undone: what cannot be sent leaves nothing behind. */
+  private write(origin: 'local' | 'draft', options: WriteOptions, edit: (check: Check) => Edited): Sent | undefined {
+    this.mayWrite(options);
+    const { core, contract, rules, db } = this.loaded;
+    let body: Record<string, unknown> | undefined;
+    const edited = this.guarded(() => edit(({ changes, touched }) => {
+      rules.check(db, touched);
+      if (changes.length > 0 || options.expect?.length) body = pushBody(contract.hash, changes, core.tables, options);
+    }));
+    const sent = body && this.send(body, edited.changes, options);
+    this.tell(edited, () => local(origin, options.tag));
+    return sent;
+  }
+
+  private send(body: Record<string, unknown>, changes: Change[], { missing }: WriteOptions): Sent {
+    this.loaded.core.pend(this.outbox.nextId(), changes, missing === undefined ? {} : { missing });
     return this.dispatch(body);
   }
 

@@ -27,25 +27,22 @@ export class Http {
 
   /** The whole database. (Its version stands in it; the header repeats it.) */
   async file(project: string): Promise<Uint8Array> {
-    const response = await this.request('GET', `/projects/${encodeURIComponent(project)}/db`);
-    return new Uint8Array(await response.arrayBuffer());
+    return new Uint8Array(await this.request('GET', `/projects/${encodeURIComponent(project)}/db`, (response) => response.arrayBuffer()));
   }
 
   /** A push of its own request; these very bytes. Resolves to the version, or throws StoreError with the refusal. */
   async mutate(project: string, push: string): Promise<number> {
-    const response = await this.request('POST', `/projects/${encodeURIComponent(project)}/mutations`, push);
-    return Number(((await response.json()) as Json).version);
+    return Number((await this.request('POST', `/projects/${encodeURIComponent(project)}/mutations`, json, push)).version);
   }
 
   private async byName(name: string): Promise<string | undefined> {
-    const { projects } = (await (await this.request('GET', '/projects')).json()) as { projects: { id: string; name: string }[] };
+    const { projects } = (await this.request('GET', '/projects', json)) as { projects: { id: string; name: string }[] };
     return projects.find((project) => project.name === name)?.id;
   }
 
   private async create(name: string, contract: NonNullable<OpenOptions['contract']>): Promise<string> {
     try {
-      const response = await this.request('POST', '/projects', JSON.stringify({ name, contract }));
-      return ((await response.json()) as { id: string }).id;
+      return (await this.request('POST', '/projects', json, JSON.stringify({ name, contract }))).id as string;
     } catch (error) {
       // Somebody else may have been quicker.
       const made = error instanceof StoreError && error.code === 'already_exists' ? await this.byName(name) : undefined;
@@ -54,23 +51,25 @@ export class Http {
     }
   }
 
-  private async request(method: string, path: string, body?: string): Promise<Response> {
+  /** The connection may also break off while the answer is read. */
+  private async request<T>(method: string, path: string, read: (response: Response) => Promise<T>, body?: string): Promise<T> {
     const token = await this.token();
     const headers: Record<string, string> = {
       ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
       ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
     };
     const url = `${this.base}/v1${path}`;
-    let response: Response;
     try {
-      response = await this.fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
+      const response = await this.fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
+      if (response.ok) return await read(response);
+      throw await refusal(response, `${method} ${url}`);
     } catch (error) {
-      throw new StoreError('unreachable', `${method} ${url}: ${(error as Error).message}`);
+      throw error instanceof StoreError ? error : new StoreError('unreachable', `${method} ${url}: ${(error as Error).message}`);
     }
-    if (!response.ok) throw await refusal(response, `${method} ${url}`);
-    return response;
   }
 }
+
+const json = (response: Response): Promise<Json> => response.json() as Promise<Json>;
 
 async function refusal(response: Response, what: string): Promise<StoreError> {
   try {

@@ -43,7 +43,6 @@ export interface Place {
 const FINAL = new Set(['forbidden', 'not_found', 'protocol', 'replaced', 'foreign_client']);
 const WELCOME_WITHIN = 15_000;
 const PING_AFTER = 20_000;
-const DEAD_AFTER = 30_000;
 const RENEW_BEFORE = 30_000;
 /** Timers count in 31 bits. */
 const LONGEST_TIMER = 86_400_000;
@@ -55,6 +54,7 @@ export class Link {
   private incoming: Incoming | undefined;
   private goodbye: Extract<FromServer, { type: 'goodbye' }> | undefined;
   private heard = 0;
+  private asked = 0;
   private tokenWasRefused = false;
   private stopWaking = (): void => undefined;
   private readonly backoff: Backoff;
@@ -216,12 +216,15 @@ export class Link {
     void this.connect();
   }
 
-  /** A connection may die without a word. */
+  /**
+   * A connection may die without a word. Only a ping without an answer says so: timers of a page that nobody sees go
+   * off a minute late.
+   */
   private watch(): void {
     this.alarms.set('watch', PING_AFTER / 2, () => {
-      const silent = this.platform.timers.now() - this.heard;
-      if (silent >= DEAD_AFTER) return this.lost();
-      if (silent >= PING_AFTER) this.say({ type: 'ping' });
+      if (this.asked > this.heard) return this.lost();
+      const now = this.platform.timers.now();
+      if (now - this.heard >= PING_AFTER && this.say({ type: 'ping' })) this.asked = now;
       this.watch();
     });
   }

@@ -33,8 +33,9 @@ export class Outbox {
   /** `body`: the message without type and id. */
   add(body: Record<string, unknown>): Sent {
     const id = this.nextId();
-    this.counter++;
+    // First, because it may throw: a counter that is never sent would hold up all that follow.
     const text = JSON.stringify({ type: 'push', id, ...body });
+    this.counter++;
     let answer!: (outcome: Outcome) => void;
     const confirmed = new Promise<Outcome>((resolve) => (answer = resolve));
     this.pushes.push({ id, text, sent: false, answer });

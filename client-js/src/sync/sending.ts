@@ -23,6 +23,8 @@ export interface Wire {
 export class Sending {
   limits: Limits = LIMITS;
   private posting = false;
+  /** The first that was not judged: from it on everything is sent again. */
+  private unjudged: MutationId | undefined;
 
   constructor(
     private readonly outbox: Outbox,
@@ -36,11 +38,13 @@ export class Sending {
   /** A new connection knows of nothing that was sent on the old one. */
   restart(): void {
     this.alarms.cancel(AGAIN);
+    this.unjudged = undefined;
     this.outbox.again();
   }
 
   flush(): void {
-    while (this.wire.live && !this.posting) {
+    // What follows one that was not judged would be out of order.
+    while (this.wire.live && !this.posting && this.unjudged === undefined) {
       const next = this.outbox.next(this.limits.in_flight);
       if (next === undefined) return;
       if (isLonger(next.text, this.limits.frame)) {
@@ -70,9 +74,11 @@ export class Sending {
   }
 
   private again(id: MutationId, retryAfter: number): void {
+    if (this.unjudged === undefined || id[1] < this.unjudged[1]) this.unjudged = id;
     if (this.alarms.has(AGAIN)) return;
     this.alarms.set(AGAIN, this.backoff.next(retryAfter), () => {
-      this.outbox.again(id);
+      this.outbox.again(this.unjudged);
+      this.unjudged = undefined;
       this.flush();
     });
   }
