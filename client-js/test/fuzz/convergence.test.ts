@@ -46,11 +46,16 @@ function step({ store, drafts }: Member, random: Random): void {
   drafts.splice(0, drafts.length, ...drafts.filter((one) => one.open));
 }
 
-/** Resolves when the store's status says so. */
+const PATIENCE = 60_000;
+
+/** Resolves when the store's status says so; where nothing moves any more, its status is the best clue. */
 function until(store: Store, holds: () => boolean): Promise<void> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
+    const stuck = (): void => reject(new Error(`nothing moves any more: ${JSON.stringify(store.status)}`));
+    const patience = setTimeout(stuck, PATIENCE);
     const look = (): void => {
       if (!holds()) return;
+      clearTimeout(patience);
       off();
       resolve();
     };
