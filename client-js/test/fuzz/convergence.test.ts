@@ -73,6 +73,8 @@ async function play(seed: number): Promise<{ members: Member[]; network: Network
   for (const store of stores) store.on('refused', () => refused++);
   const members = stores.map((store): Member => ({ store, drafts: [] }));
   stores[0]!.tx(fill);
+  // All at once, so that only one of them is accepted.
+  for (const store of stores) store.tx((t) => void t.insert('note', { id: 'same' }));
   for (let i = 0; i < STEPS; i++) {
     if (i === KILLED) await server.kill();
     if (i === BACK) {
