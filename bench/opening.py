@@ -40,6 +40,7 @@ async def write(server: RunningServer, project: str, commits: int) -> None:
         writer.more(min(IN_FLIGHT, commits))
     while sum(writer.done for writer in writers) < commits:
         await asyncio.sleep(0.05)
+        assert not any(writer.wire.closed.done() for writer in writers), "a connection was lost on the way"
     for writer in writers:
         writer.wire.hang_up()
 

@@ -12,8 +12,6 @@ import socket
 from collections.abc import Callable
 from typing import Any, cast
 
-PONG = b"\x8a\x80\0\0\0\0"
-
 
 def new_client() -> str:
     return secrets.token_hex(16)
@@ -29,6 +27,11 @@ def text_frame(payload: bytes) -> bytes:
     else:
         head = b"\x81\xff" + size.to_bytes(8, "big")
     return head + b"\0\0\0\0" + payload
+
+
+def pong(payload: bytes) -> bytes:
+    """The answer to a ping: the same payload."""
+    return bytes((0x8A, 0x80 | len(payload))) + b"\0\0\0\0" + payload
 
 
 def upgrade(port: int, project: str) -> bytes:
@@ -98,7 +101,7 @@ class Wire(asyncio.Protocol):
             if opcode == 1:
                 self.on_message(payload)
             elif opcode == 9:
-                self.transport.write(PONG)
+                self.transport.write(pong(payload))
             elif opcode == 8 and not self.closed.done():
                 self.closed.set_result(payload)
 
@@ -152,7 +155,7 @@ class Line:
             for opcode, payload in self._frames.feed(data):
                 assert opcode != 8, payload
                 if opcode == 9:
-                    self._socket.sendall(PONG)
+                    self._socket.sendall(pong(payload))
                 elif opcode == 1:
                     self._waiting.append(payload)
         return self._waiting.pop(0)
