@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, TypeVar
@@ -67,8 +67,11 @@ class Project:
         self._databases = databases
         self._workers = workers
         self._waiting: deque[tuple[Mutation, asyncio.Future[Outcome]]] = deque()
-        self._inflight: dict[MutationId, tuple[bytes, asyncio.Future[Outcome]]] = {}
+        #: By id: whose it is, its body, and the future of its answer.
+        self._inflight: dict[MutationId, tuple[tuple[str, bytes], asyncio.Future[Outcome]]] = {}
         self._busy = False
+        #: Those who want the turn for something that is not a batch: they go before the next one.
+        self._queued = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopped: ShareliteError | None = None
@@ -88,7 +91,7 @@ class Project:
         A repeat gets the outcome it had (`committed` with that version, also where the caller's feed has passed it).
         Raises NotJudged where nothing is recorded: send the same bytes again.
         """
-        return await self.submit(mutation)
+        return await asyncio.shield(self.submit(mutation))
 
     def submit(self, mutation: Mutation) -> asyncio.Future[Outcome]:
         """`mutate` without a task of its own: the future of the answer. Raises what admission raises at once."""
@@ -97,11 +100,11 @@ class Project:
         if len(self._waiting) >= MOST_WAITING:
             raise Unavailable(f"{MOST_WAITING:,} mutations are waiting for this project")
         known = self._inflight.get(mutation.id) if mutation.id is not None else None
-        if known is not None and known[0] == mutation.body_hash:
+        if known is not None and known[0] == (mutation.user, mutation.body_hash):
             return known[1]
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         if known is None and mutation.id is not None:
-            self._inflight[mutation.id] = (mutation.body_hash, future)
+            self._inflight[mutation.id] = ((mutation.user, mutation.body_hash), future)
         self._waiting.append((mutation, future))
         if not self._busy:
             self._next_turn()
@@ -137,8 +140,12 @@ class Project:
 
     async def upgrade(self, contract: Contract, by: str, destructive: bool = False) -> UpgradeReport:
         """Follow another contract by a schema commit. Raises Refused `invalid` if existing rows do not fit it, or
-        `destructive` if something would be lost and the caller did not say so."""
-        async with self._alone():
+        `destructive` if something would be lost and the caller did not say so. Whoever asks may go away meanwhile:
+        what was begun on the worker is brought to its end."""
+        return await to_its_end(self._upgrade(contract, by, destructive))
+
+    async def _upgrade(self, contract: Contract, by: str, destructive: bool) -> UpgradeReport:
+        async with _Turnstile(self):
             upgrade = plan(self.contract, contract)
             if contract.hash == self.contract.hash:
                 return self._report(upgrade)
@@ -148,7 +155,13 @@ class Project:
                     "destructive", f"this upgrade loses something ({reasons}); migrate with the flag that allows it"
                 )
             change = schema_change(contract, upgrade.steps, upgrade.tightened)
-            arrival = await self._turn(partial(self._road.change_schema, change, by, first=upgrade.changes))
+            try:
+                arrival = await self._turn(partial(self._road.change_schema, change, by, first=upgrade.changes))
+            except (Refused, NotJudged):
+                raise
+            except Exception as problem:
+                self._stop_after(problem)
+                raise UnknownOutcome from problem
             self.contract = contract
             self.feed.announce(arrival.commits)
             return self._report(upgrade)
@@ -157,7 +170,8 @@ class Project:
         """Let the turn on its way end, answer nobody else, close every file."""
         self._stopped = self._stopped or Unavailable("the project is being closed")
         self._fail_waiting(self._stopped)
-        await self._idle.wait()
+        while self._busy:
+            await self._idle.wait()
         await self._on(self._workers.turns, self._close_files)
 
     def _close_files(self) -> None:
@@ -169,11 +183,14 @@ class Project:
         return UpgradeReport(upgrade.kind, tuple(upgrade.steps), tuple(upgrade.reasons), self.version)
 
     def _next_turn(self) -> None:
-        if self._busy or not (self._waiting or self._road.checkpoint_due()):
+        if self._busy or self._queued or self._stopped is not None:
+            return
+        tidy = self._road.checkpoint_due(bool(self._waiting))
+        if not (self._waiting or tidy):
             return
         self._set_busy(True)
         loop = asyncio.get_running_loop()
-        if not self._waiting:
+        if tidy:
             tidied = loop.run_in_executor(self._workers.turns, self._checkpoint)
             tidied.add_done_callback(lambda done: self._turned([], done))
             return
@@ -194,14 +211,13 @@ class Project:
                 self._inflight.pop(mutation.id, None)
             if not future.done():
                 _settle(future, _as_answer(problem) if arrival is None else arrival.answers[place])
-        if self._stopped is not None:
-            self._fail_waiting(self._stopped)
         self._next_turn()
 
     def _stop_after(self, problem: BaseException) -> None:
         """A broken file is fail-stop: what was on its way is unknown, nothing more is taken. A full disk is not."""
         if not isinstance(problem, NotJudged):
             self._stopped = Unavailable(f"the project stopped after {type(problem).__name__}: {problem}", 10.0)
+            self._fail_waiting(self._stopped)
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"project {self.id} stopped", "exception": problem}
             )
@@ -224,9 +240,6 @@ class Project:
             self._idle.clear()
         else:
             self._idle.set()
-
-    def _alone(self) -> _Turnstile:
-        return _Turnstile(self)
 
     async def _turn(self, function: Callable[..., T], *args: object) -> T:
         return await self._on(self._workers.turns, function, *args)
@@ -268,8 +281,12 @@ class _Turnstile:
 
     async def __aenter__(self) -> None:
         project = self._project
-        while project._busy:
-            await project._idle.wait()
+        project._queued += 1
+        try:
+            while project._busy:
+                await project._idle.wait()
+        finally:
+            project._queued -= 1
         if project._stopped is not None:
             raise project._stopped
         project._set_busy(True)
@@ -277,6 +294,11 @@ class _Turnstile:
     async def __aexit__(self, *_: object) -> None:
         self._project._set_busy(False)
         self._project._next_turn()
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work that goes on when nobody waits for it any more (a socket that is gone, a server going down)."""
+    return await asyncio.shield(asyncio.ensure_future(work))
 
 
 def open_road(databases: Databases, replicator: Replicator, functions: Mapping[str, Function], epoch: str) -> Road:

@@ -6,8 +6,10 @@ thread at a time calls a road.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import apsw
@@ -22,13 +24,17 @@ from .sync.apply import Mismatch, run_steps
 from .sync.entry import Entry, Record, Recorded, Rehearsed, encode
 from .sync.ids import Ids
 from .sync.log import Log, Position, commits
-from .sync.recovery import bring_forward, rebuild
+from .sync.recent import Recent
+from .sync.recovery import bring_forward, rebuild, replay
 from .sync.rehearsal import Judged, Rehearsal
 from .sync.rules import Rules
 from .sync.statements import Function
 
-#: Pages in the write-ahead log of data.db after which a checkpoint is due.
+logger = logging.getLogger(__name__)
+
+#: Pages in the write-ahead log of data.db after which a checkpoint is due: between batches, and before the next one.
 CHECKPOINT_PAGES = 4000
+OVERDUE_PAGES = 16_000
 SCAN = 1000
 FORMER_KEPT = 1000
 SCAN_BYTES = 8 << 20
@@ -77,6 +83,7 @@ class Road:
         self._log = Log(databases.log(), databases.project, epoch, str(databases.log_path))
         self._apply = bring_forward(databases, self._log)
         self._ids = Ids(self._log)
+        self._recent = Recent(self._commits)
         self._misread = misread
         self._former: dict[tuple[str, frozenset[str]], tuple[Fault, ...]] = {}
         self._rules: Rules | None = None
@@ -107,18 +114,25 @@ class Road:
     def travel(self, batch: Sequence[Mutation]) -> Arrival:
         """Take a batch along the road. Raises apsw errors of broken files; then the project must be closed."""
         answers, waiting = self._admit(batch)
-        if waiting and not self._apply.untouched():
-            self._make_anew("somebody else wrote to it")
+        if waiting:
+            with self._room():
+                self._level()
         while waiting:
-            rehearsed, outcomes = self._rehearse([batch[place] for place in waiting])
-            verdict = self._replicate(rehearsed)
+            with self._room():
+                rehearsed, outcomes = self._rehearse([batch[place] for place in waiting])
+                verdict = self._replicate(rehearsed)
             if verdict == "superseded":
                 continue
+            self._ids.logged()
+            self._recent.trim()
             if verdict != "committed":
                 self._ids.forget()
                 problem = UnknownOutcome() if verdict == "unknown" else Unavailable("this node is not the leader")
                 return Arrival(tuple(answer or problem for answer in answers), ())
-            self._bring(rehearsed)
+            try:
+                self._bring(rehearsed)
+            except apsw.FullError as problem:  # committed it is: the log has it, and data.db follows when it can
+                logger.warning("project %s: data.db stays behind its log: %s", self._databases.project, problem)
             for place, outcome in zip(waiting, outcomes, strict=True):
                 answers[place] = outcome
             return Arrival(tuple(answers), rehearsed.entry.commits)  # type: ignore[arg-type]
@@ -126,7 +140,9 @@ class Road:
 
     def change_schema(self, change: SchemaChange, by: str, *, first: Sequence[object] = ()) -> Arrival:
         """Take a schema commit along the road. `first`: the changes that come with it (a new project's singletons)."""
-        self._try_steps(change)
+        with self._room():
+            self._level()
+            self._try_steps(change)
         position = self._log.position
         types = {name: table.types for name, table in change.rules.tables.items()}
         commit = Commit(
@@ -134,18 +150,24 @@ class Road:
             contract=change.document, contract_hash=change.rules.hash, steps=change.steps,
         )  # fmt: skip
         rehearsed = self._entry(_now(), (commit,), (wire.encode_commit(commit, types),), ())
-        if self._replicate(rehearsed) != "committed":
+        with self._room():
+            verdict = self._replicate(rehearsed)
+        if verdict != "committed":
             raise UnknownOutcome()
         self._bring(rehearsed)
         self.follow(change.rules)
         return Arrival((Outcome("committed", commit.version),), rehearsed.entry.commits)
 
-    def checkpoint_due(self) -> bool:
-        return self._databases.wal_pages() > CHECKPOINT_PAGES
+    def checkpoint_due(self, waiting: bool) -> bool:
+        """`waiting`: mutations are; then it may wait too, but not for ever."""
+        return self._databases.wal_pages() > (OVERDUE_PAGES if waiting else CHECKPOINT_PAGES)
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log of data.db into the file, as far as readers allow."""
-        self._databases.checkpoint()
+        """Move the write-ahead log of data.db into the file, as far as readers and a full disk allow."""
+        try:
+            self._databases.checkpoint()
+        except apsw.FullError as problem:
+            logger.warning("project %s: no checkpoint: %s; tried again later", self._databases.project, problem)
 
     def close(self) -> None:
         if self._rehearsal is not None:
@@ -207,11 +229,23 @@ class Road:
         """An entry with nothing in it (mutations without id and effect) goes nowhere."""
         if not rehearsed.entry.commits and not rehearsed.entry.outcomes:
             return "committed"
+        return self._replicator.replicate(self._log, rehearsed.records, rehearsed.entry)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Up to the log a full disk means that nothing happened: the same ids may be sent again."""
         try:
-            return self._replicator.replicate(self._log, rehearsed.records, rehearsed.entry)
+            yield
         except apsw.FullError:
             self._ids.forget()
             raise Unavailable("the disk is full; nothing was written", 5.0) from None
+
+    def _level(self) -> None:
+        """Have data.db where its log is, and as its log says."""
+        if not self._apply.untouched():
+            self._make_anew("somebody else wrote to it")
+        elif self._apply.position.seq < self._log.position.seq:
+            replay(self._apply, self._log)
 
     def _bring(self, rehearsed: Rehearsed) -> None:
         """Apply; a database that does not match its log is made anew from it."""
@@ -239,7 +273,7 @@ class Road:
             run_steps(connection, change.steps)
             _check_tightened(connection, change)
             connection.execute("ROLLBACK")
-        except apsw.SQLError as problem:
+        except (apsw.SQLError, apsw.ConstraintError) as problem:
             raise Refused("invalid", f"the contract's tables cannot be made: {problem}") from problem
         finally:
             connection.close()
@@ -256,14 +290,12 @@ class Road:
         return known
 
     def _touched_since(self, table: str, key: Key, version: int) -> bool:
+        return self._recent.touched(table, key, version, self._log.position.version)
+
+    def _commits(self, after: int) -> list[EncodedCommit]:
         connection = self._databases.log_reader()
         try:
-            while found := commits(connection, version, SCAN, SCAN_BYTES):
-                for commit in found:
-                    if any(c.table == table and c.key == key for c in wire.decode_commit(commit.json).changes):
-                        return True
-                version = found[-1].version
-            return False
+            return commits(connection, after, SCAN, SCAN_BYTES)
         finally:
             connection.close()
 

@@ -315,3 +315,23 @@ def test_a_file_with_another_page_size_is_refused(tmp_path: Path) -> None:  # L1
     connection.close()
     with pytest.raises(Damaged, match="page_size"):
         databases(tmp_path).data("apply")
+
+
+def test_reading_commits_costs_nothing_for_the_refusals_between_them(road: Road, tmp_path: Path) -> None:  # L16
+    ann = Client(road)
+    ann.do(insert("note", "a"))
+    for _ in range(200):
+        ann.do(insert("note", "a"))
+    ann.do(insert("note", "b"))
+    steps = 0
+    reader = databases(tmp_path).log_reader()
+
+    def note(_: Any, row: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return row
+
+    reader.row_trace = note
+    assert [commit.version for commit in commits(reader, 0, 10, 1 << 20)] == [1, 2, 3]
+    assert steps == 3
+    reader.close()

@@ -75,9 +75,10 @@ class Databases:
         return row[0], self.size()
 
     def checkpoint(self) -> None:
+        """What is left counts again with the next commit. Raises apsw errors."""
+        self._wal_pages = 0
         if self._writer is not None:
             self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._wal_pages = 0
 
     def set_aside(self, seq: int) -> Path:
         """Put data.db away under another name, where it can be looked at; the next writer makes a new one."""

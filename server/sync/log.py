@@ -48,7 +48,8 @@ FIND_CLIENT = "SELECT user, counter FROM clients WHERE client=?"
 ENTRIES_AFTER = "SELECT seq, kind, version, digest, body FROM entries WHERE seq>? ORDER BY seq"
 VERSION_AT = "SELECT version FROM entries WHERE seq<=? AND version IS NOT NULL ORDER BY seq DESC LIMIT 1"
 DIGEST_AT = "SELECT digest FROM entries WHERE seq=?"
-VERSIONS_AFTER = "SELECT seq, kind, body FROM entries WHERE version>? ORDER BY version"
+#: The first entry of a version has its commits; the others at that version have outcomes only.
+NEXT_VERSION = "SELECT seq, version, kind, body FROM entries WHERE version>? ORDER BY version, seq LIMIT 1"
 PARTS = "SELECT body FROM entries WHERE seq>? AND seq<=? ORDER BY seq"
 #: Outcomes past 30 days go, but the last 1,000 of a client stay (design: Mutation ids).
 FORGET = """
@@ -184,7 +185,10 @@ def commits(reader: apsw.Connection, after: int, limit: int, most_bytes: int) ->
     """Commits after a version, at least one if there is one, until `limit` of them or `most_bytes` are reached."""
     found: list[EncodedCommit] = []
     size = 0
-    for seq, kind, body in reader.execute(VERSIONS_AFTER, (after,)):
+    reached = after
+    while row := reader.execute(NEXT_VERSION, (reached,)).fetchone():
+        entry: Any = row
+        seq, reached, kind, body = entry
         for commit in decode(_body(reader, seq, kind, body)).commits:
             if commit.version <= after:
                 continue
@@ -192,6 +196,8 @@ def commits(reader: apsw.Connection, after: int, limit: int, most_bytes: int) ->
                 return found
             found.append(commit)
             size += len(commit.json)
+        if len(found) >= limit:
+            break
     return found
 
 

@@ -33,7 +33,7 @@ def bring_forward(databases: Writable, log: Log) -> Apply:
             raise Mismatch(
                 f"data.db is at seq {apply.position.seq}, which is not on the way of a log at {log.position.seq}"
             )
-        _replay(apply, log)
+        replay(apply, log)
         return apply
     except (Mismatch, apsw.CorruptError, apsw.NotADBError, Damaged) as problem:
         return rebuild(databases, log, str(problem))
@@ -46,7 +46,7 @@ def rebuild(databases: Writable, log: Log, why: str) -> Apply:
         "project %s: data.db does not match its log (%s); kept as %s, rebuilding", databases.project, why, aside.name
     )
     apply = _opened(databases, log)
-    _replay(apply, log)
+    replay(apply, log)
     return apply
 
 
@@ -60,7 +60,8 @@ def _on_the_way(position: Position, log: Log) -> bool:
     return position.seq == 0 or log.digest_at(position.seq) == position.digest
 
 
-def _replay(apply: Apply, log: Log) -> None:
+def replay(apply: Apply, log: Log) -> None:
+    """Apply what the log has beyond the database. Raises Mismatch."""
     for to, entry in log.entries(apply.position.seq):
         if entry is None:
             apply.move(to)

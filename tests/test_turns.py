@@ -1,0 +1,261 @@
+"""Whose turn it is in an open project: batches, upgrades, checkpoints, the end (SPEC M, L, C)."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from sharelite.errors import Refused
+from sharelite.model import Mutation, MutationId, Outcome
+from sharelite.project import Project, Workers
+from sharelite.road import OVERDUE_PAGES
+from sharelite.schema.contract import Contract
+from sharelite.storage.databases import Databases
+from sharelite.storage.files import Files
+from sharelite.sync.log import Log
+from tests.roads import PROJECT, SCENE, Client, insert, new_road, put
+
+
+class _Paused:
+    """A replicator that stops right behind the log at the second entry until it may go on."""
+
+    def __init__(self) -> None:
+        self.written, self.go_on = threading.Event(), threading.Event()
+
+    def replicate(self, log: Log, records: Any, entry: Any) -> Any:
+        log.append(records, entry)
+        if entry.seq == 2:
+            self.written.set()
+            assert self.go_on.wait(30)
+        return "committed"
+
+
+class _Watched(Databases):
+    """Files whose write-ahead log is as long as it is said to be; notes its checkpoints."""
+
+    said, checkpoints, closed = 0, 0, False
+
+    def wal_pages(self) -> int:
+        return self.said
+
+    def checkpoint(self) -> None:
+        assert not self.closed
+        self.said, self.checkpoints = 0, self.checkpoints + 1
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
+
+def _changed(**columns: Any) -> Contract:
+    document = copy.deepcopy(SCENE)
+    document["properties"]["note"]["items"]["properties"].update(columns)
+    return Contract.parse(document)
+
+
+WIDER = _changed(colour={"type": "string"})
+
+
+def run(
+    folder: Path, story: Callable[[Project, Client, _Watched], Awaitable[None]], replicator: _Paused | None = None
+) -> None:
+    async def told() -> None:
+        with ThreadPoolExecutor(4) as pool:
+            files = _Watched(Files(), folder, PROJECT)
+            road = new_road(folder, files=files, replicator=replicator)
+            project = Project(road, files, Workers(pool, pool), Contract.parse(SCENE))
+            try:
+                await asyncio.wait_for(story(project, Client(road), files), 30)
+            finally:
+                if replicator is not None:
+                    replicator.go_on.set()
+                await project.close()
+
+    asyncio.run(told())
+
+
+def _write_for_ever(project: Project, ann: Client, row: str) -> None:
+    """One mutation after the other, until the project takes no more."""
+
+    def again(answered: asyncio.Future[Outcome]) -> None:
+        if answered.exception() is None:
+            project.submit(ann.mutation(put("note", row))).add_done_callback(again)
+
+    project.submit(ann.mutation(put("note", row))).add_done_callback(again)
+
+
+def test_an_upgrade_goes_before_those_who_never_stop_writing(tmp_path: Path) -> None:  # C54
+    async def story(project: Project, ann: Client, files: _Watched) -> None:
+        for client in "cd":
+            _write_for_ever(project, Client(ann.road, client * 32), client)
+        await project.upgrade(WIDER, "ann")
+        assert project.contract_hash == WIDER.hash
+
+    run(tmp_path, story)
+
+
+def test_an_upgrade_goes_on_when_whoever_asked_for_it_is_gone(tmp_path: Path) -> None:  # C54
+    paused = _Paused()
+
+    async def story(project: Project, ann: Client, files: _Watched) -> None:
+        asking = asyncio.create_task(project.upgrade(WIDER, "ann"))
+        await asyncio.to_thread(paused.written.wait)
+        asking.cancel()
+        await asyncio.wait([asking])
+        answer = project.submit(ann.mutation(insert("note", "a", colour="red")))
+        paused.go_on.set()
+        assert await answer == Outcome("committed", 3)
+        assert asking.cancelled() and (await project.copy())[0] == 3
+
+    run(tmp_path, story, paused)
+
+
+def test_rows_that_break_a_new_unique_are_told(tmp_path: Path) -> None:  # C52
+    async def story(project: Project, ann: Client, files: _Watched) -> None:
+        await project.mutate(ann.mutation(insert("note", "a", any="x"), insert("note", "b", any="x")))
+        alone = _changed(any={"type": ["string", "number"], "x-sql": {"unique": True}})
+        with pytest.raises(Refused, match="UNIQUE") as refused:
+            await project.upgrade(alone, "ann", destructive=True)
+        assert refused.value.code == "invalid"
+        assert (await project.mutate(ann.mutation(insert("note", "c", any="x")))).kind == "committed"
+
+    run(tmp_path, story)
+
+
+def test_a_checkpoint_comes_even_when_somebody_always_waits(tmp_path: Path) -> None:  # L15
+    async def story(project: Project, ann: Client, files: _Watched) -> None:
+        for client in "cd":
+            _write_for_ever(project, Client(ann.road, client * 32), client)
+        files.said = OVERDUE_PAGES + 1
+        while not files.checkpoints:
+            await project.mutate(ann.mutation(put("note", "a")))
+
+    run(tmp_path, story)
+
+
+def test_a_project_that_is_closing_begins_no_checkpoint(tmp_path: Path) -> None:  # L15
+    paused = _Paused()
+
+    async def story(project: Project, ann: Client, files: _Watched) -> None:
+        answer = project.submit(ann.mutation(insert("note", "a")))
+        await asyncio.to_thread(paused.written.wait)
+        files.said = OVERDUE_PAGES + 1
+        closing = asyncio.create_task(project.close())
+        asyncio.get_running_loop().call_soon(paused.go_on.set)
+        await closing
+        assert (await answer, files.checkpoints, files.closed) == (Outcome("committed", 2), 0, True)
+
+    run(tmp_path, story, paused)
+
+
+def test_who_stops_waiting_takes_the_answer_from_nobody(tmp_path: Path) -> None:  # M29
+    async def story(project: Project, ann: Client, files: _Watched) -> None:
+        mutation = ann.mutation(insert("note", "a"))
+        first, second = (asyncio.create_task(project.mutate(mutation)) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert await second == Outcome("committed", 2)
+
+    run(tmp_path, story)
+
+
+def test_the_answer_in_flight_is_for_its_own_user_only(tmp_path: Path) -> None:  # M19
+    async def story(project: Project, ann: Client, files: _Watched) -> None:
+        mutation = ann.mutation(insert("note", "a"))
+        theft = Mutation("eve", mutation.body, mutation.id, body_hash=mutation.body_hash)
+        mine, hers = project.submit(mutation), project.submit(theft)
+        assert (await mine).kind == "committed"
+        refusal = (await hers).refusal
+        assert refusal is not None and refusal.code == "foreign_client"
+
+    run(tmp_path, story)
+
+
+class _Full(apsw.VFS):
+    """A disk on which one file cannot grow."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "")
+        self.full = ""
+
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
+        return _FullFile(self, name, flags)
+
+
+class _FullFile(apsw.VFSFile):
+    def __init__(self, disk: _Full, name: Any, flags: list[int]) -> None:
+        super().__init__("", name, flags)
+        path = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
+        self._disk, self._name = disk, Path(path).name
+
+    def xWrite(self, data: Any, offset: int) -> None:
+        if self._disk.full and self._disk.full == self._name:
+            raise apsw.FullError("no room")
+        super().xWrite(data, offset)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_where_data_db_has_no_room_it_follows_its_log_later(tmp_path: Path) -> None:  # L14
+    disk = _Full("full")
+    files = Databases(Files("full"), tmp_path, PROJECT)
+    road = new_road(tmp_path, files=files)
+    ann = Client(road)
+    disk.full = "data.db-wal"
+    assert ann.do(insert("note", "a", text="kept")) == Outcome("committed", 2)
+    reader = files.data("read")
+    assert reader.execute("SELECT count(*) FROM note").fetchall() == [(0,)]
+    disk.full = ""
+    assert ann.do(insert("note", "b")) == Outcome("committed", 3)
+    assert reader.execute("SELECT text FROM note ORDER BY id").fetchall() == [("kept",), (None,)]
+    reader.close()
+    road.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_checkpoint_without_room_is_tried_again_later(tmp_path: Path) -> None:  # L14
+    disk = _Full("cramped")
+    files = Databases(Files("cramped"), tmp_path, PROJECT)
+    road = new_road(tmp_path, files=files)
+    ann = Client(road)
+    ann.do(insert("note", "a", any="x" * (20 << 20)))
+    disk.full = "data.db"
+    assert road.checkpoint_due(False)
+    road.checkpoint()
+    assert not road.checkpoint_due(False) and (tmp_path / "data.db").stat().st_size < 1 << 20
+    disk.full = ""
+    ann.do(insert("note", "b"))
+    assert road.checkpoint_due(False)
+    road.checkpoint()
+    assert (tmp_path / "data.db").stat().st_size > 20 << 20
+    road.close()
+
+
+def test_an_id_with_another_body_in_the_same_batch_is_told(tmp_path: Path) -> None:  # M19
+    road = new_road(tmp_path)
+    first, other = (Client(road).mutation(insert("note", "a", text=text)) for text in ("one", "two"))
+    assert first.id == other.id == MutationId("b" * 32, 1)
+    answers = road.travel([first, other]).answers
+    assert answers[0] == Outcome("committed", 2) and isinstance(answers[1], Outcome)
+    assert answers[1].refusal is not None and answers[1].refusal.code == "id_reused"
+    road.close()
+
+
+def test_a_client_keeps_its_count_however_many_others_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # M20
+    monkeypatch.setattr("sharelite.sync.ids.MOST_CLIENTS", 2)
+    road = new_road(tmp_path)
+    ann, bob, eve = (Client(road, name * 32) for name in "abe")
+    for client in (ann, bob):
+        client.do(put("note", "x"))
+    batch = [client.mutation(put("note", client.name)) for client in (ann, eve, ann)]
+    assert all(isinstance(answer, Outcome) for answer in road.travel(batch).answers)
+    road.close()
