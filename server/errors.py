@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from .model import Fault, Refusal
 
+#: Places in one refusal, and characters in each of its texts.
+MOST_FAULTS = 20
+LONGEST = 1000
+
 
 class ShareliteError(Exception):
     """The root. `code` is what programs read, `str()` what people read."""
@@ -31,7 +35,19 @@ class Refused(ShareliteError):
         return self.errors
 
     def refusal(self) -> Refusal:
-        return Refusal(self.code, self.message, self.errors)
+        """What is recorded and sent: bounded, however much of what was pushed it would like to quote."""
+        return Refusal(self.code, _short(self.message), tuple(map(_brief, self.errors[:MOST_FAULTS])))
+
+
+def _brief(fault: Fault) -> Fault:
+    """A key that is too long to repeat is left out: half a key would be another one."""
+    key = fault.key if fault.key is None or len(repr(fault.key)) <= LONGEST else None
+    table, pointer = fault.table and _short(fault.table), fault.pointer and _short(fault.pointer)
+    return Fault(_short(fault.message), table, key, pointer)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 class NotJudged(ShareliteError):

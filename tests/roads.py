@@ -171,3 +171,14 @@ def row_digest(folder: Path) -> int:
     """The row digest from the rows themselves."""
     with reading(folder) as connection:
         return digest.whole(connection, shape.shapes(connection).values())
+
+
+def traced(road: Road, ran: list[str]) -> None:
+    """Note every statement that the rehearsal runs from now on."""
+    assert road._rehearsal is not None
+
+    def note(cursor: Any, sql: str, bindings: Any) -> bool:
+        ran.append(sql)
+        return True
+
+    road._rehearsal._connection.exec_trace = note

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
-from sharelite.errors import Refused
-from sharelite.model import Change, Expectation, Mutation, Outcome, Sql, Statement
+from sharelite.errors import Refused, Unavailable
+from sharelite.model import Call, Change, Expectation, Mutation, Outcome, Sql, Statement
 from sharelite.project import schema_change
 from sharelite.road import Road
 from sharelite.schema.contract import Contract
 from sharelite.schema.steps import plan
+from sharelite.schema.tables import create_steps
 from sharelite.sync.statements import Transaction
-from tests.roads import SCENE, Client, changes, code, delete, insert, new_road, one, put, row_digest, rows, update
+from tests.roads import (
+    SCENE,
+    Client,
+    changes,
+    code,
+    delete,
+    insert,
+    new_road,
+    one,
+    put,
+    row_digest,
+    rows,
+    traced,
+    update,
+)
 
 
 def _fail(transaction: Transaction, args: Any) -> None:
@@ -331,3 +348,81 @@ def test_infinity_is_refused_and_minus_zero_is_zero(ann: Client, tmp_path: Path)
 def test_text_that_is_not_utf8_is_refused(ann: Client) -> None:  # M25
     assert code(ann.sql("UPDATE note SET text=CAST(x'ff' AS TEXT)")) == "invalid"
     assert ann.do(update("note", "n1", text="fine")).kind == "committed"
+
+
+def test_a_function_that_goes_on_after_everything_was_taken_back_writes_nothing(tmp_path: Path) -> None:  # M16
+    def stubborn(transaction: Transaction, args: Any) -> None:
+        with contextlib.suppress(Refused):
+            transaction.execute("INSERT OR ROLLBACK INTO note(id) VALUES('a')")
+        transaction.execute("INSERT INTO note(id) VALUES('stray')")
+
+    road = new_road(tmp_path, functions={"stubborn": stubborn})
+    ann = Client(road)
+    ann.do(insert("note", "a"))
+    refused, fine = road.travel([Mutation("ann", Call("stubborn", {})), ann.mutation(insert("note", "b"))]).answers
+    assert isinstance(refused, Outcome) and code(refused) == "failed" and fine == Outcome("committed", 3)
+    assert rows(tmp_path, "SELECT id FROM note ORDER BY id") == [("a",), ("b",)]
+    road.close()
+
+
+def test_a_full_disk_inside_a_function_is_no_judgement(tmp_path: Path) -> None:  # L8
+    def unlucky(transaction: Transaction, args: Any) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    road = new_road(tmp_path, functions={"unlucky": unlucky})
+    with pytest.raises(Unavailable, match="disk is full"):
+        road.travel([Mutation("ann", Call("unlucky", {}))])
+    assert Client(road).do(insert("note", "a")) == Outcome("committed", 2)
+    road.close()
+
+
+def test_a_refusal_does_not_repeat_what_was_pushed(ann: Client) -> None:  # M30
+    outcome = ann.do(insert("note", "k" * 900_000, text="x" * 900_000, size=1000))
+    assert code(outcome) == "invalid" and len(repr(outcome.refusal)) < 5000
+    many = ann.do(*[insert("note", f"m{i}", size=-1) for i in range(500)])
+    assert many.refusal is not None and len(many.refusal.errors) == 20
+
+
+def test_a_row_that_grows_beyond_64_mib_is_refused(road: Road) -> None:  # M31
+    free = {
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "a": {"type": "string"}, "b": {"type": "string"}},
+    }
+    wide = {"type": "object", "properties": {"t": {"type": "array", "items": {**free, "required": ["id"]}}}}
+    road.change_schema(schema_change(Contract.parse(wide), create_steps(Contract.parse(wide)), ()), "ann")
+    ann = Client(road)
+    assert ann.do(insert("t", "1", a="x" * (33 << 20))).kind == "committed"
+    assert code(ann.do(update("t", "1", b="y" * (33 << 20)))) == "too_large"
+    assert ann.do(update("t", "1", b="y")).kind == "committed"
+
+
+def test_a_thousand_rows_that_pass_a_unique_value_on_cost_no_square(tmp_path: Path) -> None:  # M33
+    ran: list[str] = []
+    numbered = {"id": {"type": "integer"}, "n": {"type": "integer", "x-sql": {"unique": True}}}
+    items = {"type": "object", "required": ["id"], "properties": numbered}
+    road = new_road(tmp_path, {"type": "object", "properties": {"t": {"type": "array", "items": items}}})
+    ann = Client(road)
+    ann.do(*[insert("t", i, n=i) for i in range(1000)])
+    traced(road, ran)
+    assert ann.do(*[update("t", i, n=i + 1) for i in range(1000)]).kind == "committed"
+    assert ann.do(*[update("t", i, n=1 + (i ^ 1)) for i in range(1000)]).kind == "committed"
+    assert rows(tmp_path, "SELECT id, n FROM t ORDER BY id LIMIT 3") == [(0, 2), (1, 1), (2, 4)]
+    assert len([sql for sql in ran if sql.startswith("UPDATE")]) < 12_000
+    road.close()
+
+
+def test_operations_on_one_row_keep_their_order_when_one_of_them_waits(ann: Client, tmp_path: Path) -> None:  # M33
+    outcome = ann.do(update("layer", "l1", title="two"), update("layer", "l1", title="last"), delete("layer", "l2"))
+    assert outcome.kind == "committed"
+    assert rows(tmp_path, "SELECT id, title FROM layer") == [("l1", "last")]
+
+
+def test_since_looks_back_so_far_and_no_further(
+    ann: Client, road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:  # M32
+    monkeypatch.setattr("sharelite.sync.recent.MOST_VERSIONS", 5)
+    start = road.position.version
+    for size in range(5):
+        ann.do(update("note", "n1", size=size))
+    assert ann.do(insert("note", "x"), expect=(Expectation("since", "note", ("n2",), {}, start),)).kind == "committed"
+    assert code(ann.do(insert("note", "y"), expect=(Expectation("since", "note", ("n2",), {}, start),))) == "conflict"

@@ -30,7 +30,8 @@ class Operations:
         """Run an edit; `captured` is called after each statement. Returns the skipped rows; raises Refused.
 
         Operations that collide only with each other (two rows swapping a unique value) are retried after the others;
-        a cycle is broken by a temporary NULL (design: section 4).
+        cycles are broken by a temporary NULL (design: section 4), and so are long chains, whose retries would cost the
+        square of their length.
         """
         for expectation in edit.expect:
             self._expect(expectation)
@@ -38,14 +39,14 @@ class Operations:
         collided = self._pass(edit.operations, edit.missing, skipped, captured)
         while collided:
             left = self._pass([operation for operation, _ in collided], edit.missing, skipped, captured)
-            if len(left) == len(collided):
-                operation, problem = left[0]
-                if not self._clear_unique(operation):
-                    raise problem
+            if 2 * len(left) > len(collided):
+                cleared = [self._clear_unique(operation) for operation, _ in left]
+                if len(left) == len(collided) and not any(cleared):
+                    raise left[0][1]
                 captured()
-                left = self._pass([operation for operation, _ in left], edit.missing, skipped, captured)
-                if len(left) == len(collided):
-                    raise problem
+                before, left = left, self._pass([each for each, _ in left], edit.missing, skipped, captured)
+                if len(left) == len(before) == len(collided):
+                    raise left[0][1]
             collided = left
         return skipped
 
@@ -57,12 +58,17 @@ class Operations:
         captured: Callable[[], None],
     ) -> list[tuple[Operation, Refused]]:
         collided: list[tuple[Operation, Refused]] = []
+        late: dict[tuple[str, Key], Refused] = {}
         for operation in operations:
+            row = (operation.table, operation.key)
             try:
+                if row in late:  # what comes after one that waits, on the same row, waits too
+                    raise late[row]
                 hit = self.one(operation)
             except Refused as refused:
                 if refused.code != "unique":
                     raise
+                late[row] = refused
                 collided.append((operation, refused))
                 continue
             if not hit:
@@ -90,6 +96,8 @@ class Operations:
             self._insert(table, key, row, operation)
         except apsw.ConstraintError as problem:
             raise _constraint(problem, operation) from None
+        except apsw.TooBigError:
+            raise _fail("too_large", operation, "the row would have more than 64 MiB") from None
         return True
 
     def table(self, name: str) -> TableRules:

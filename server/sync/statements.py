@@ -81,6 +81,7 @@ class Transaction:
 
     def execute(self, sql: str, params: Sequence[Value] | Mapping[str, Value] = ()) -> list[tuple[Value, ...]]:
         """Run one statement; returns its rows. Raises Refused."""
+        _still_there(self._connection)
         rows = run_statement(self._connection, Statement(sql, params if isinstance(params, dict) else tuple(params)))
         self._captured()
         return rows
@@ -99,6 +100,7 @@ class Transaction:
         self._run(Operation("d", table, key, {}))
 
     def _run(self, operation: Operation) -> None:
+        _still_there(self._connection)
         if not self._operations.one(operation):
             raise Refused("not_found", f"{operation.table} {operation.key!r}: the row is gone")
         self._captured()
@@ -123,10 +125,18 @@ def run_call(
     with Guard(connection):
         try:
             function(transaction, call.args)
-        except Refused:
+            _still_there(connection)
+        except (Refused, apsw.IOError, apsw.FullError, apsw.CorruptError):
             raise
         except Exception as problem:
             raise Refused("failed", f"{call.name}: {type(problem).__name__}: {problem}") from problem
+
+
+def _still_there(connection: apsw.Connection) -> None:
+    """Outside of the rehearsal's transaction a write would be for good: a function may have caught the error of a
+    statement that took it back (OR ROLLBACK, out of time), but may not go on after it. Raises Refused."""
+    if not connection.in_transaction:
+        raise Refused("failed", "an earlier statement took the whole transaction back")
 
 
 def run_statement(connection: apsw.Connection, statement: Statement) -> list[tuple[Value, ...]]:
