@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 from msgspec import Struct
 
-from .errors import AlreadyExists, NotFound, Refused, ShareliteError
+from .errors import AlreadyExists, Damaged, NotFound, NotJudged, Refused, ShareliteError
 from .model import Edit, Mutation, Operation, Outcome
 from .names import folded, valid_contract_name, valid_project_name
-from .project import Project, UpgradeReport, Workers, begin, open_road
+from .project import Project, UpgradeReport, Workers, begin, open_road, to_its_end
 from .road import Replicator
 from .schema.contract import Contract
 from .storage.databases import Databases
@@ -86,7 +87,7 @@ CONTRACT: dict[str, Any] = {
 }
 
 
-PROJECTS = "SELECT * FROM project ORDER BY created, id"
+PROJECTS = "SELECT id, name, state, created, by, contract, public FROM project ORDER BY created, id"
 CONTRACTS = "SELECT name, version, hash, document, created, by FROM contract ORDER BY name, version"
 
 
@@ -137,15 +138,15 @@ class Catalog:
         self._open: dict[str, asyncio.Task[Project]] = {}
         self._own: Project | None = None
         self._closed = False
+        self._putting = asyncio.Lock()
 
     async def start(self) -> None:
         """Open the catalog and finish what a crash interrupted: half-made projects go, half-deleted ones too."""
         self._own = await self._on(self._open_own)
+        await self._own.upgrade(Contract.parse(CONTRACT, "catalog"), "sharelite")
         rows: list[Any] = await self._own.read(lambda c: c.execute(PROJECTS).fetchall())
-        columns = list(self._own.contract.tables["project"].types)
-        for row in rows:
-            project = _project(dict(zip(columns, row, strict=True)))
-            self._projects[project.id] = project
+        for id, name, state, created, by, contract, public in rows:
+            self._projects[id] = ProjectRecord(id, name, state, created, by, contract, bool(public))
         stored: list[Any] = await self._own.read(lambda c: c.execute(CONTRACTS).fetchall())
         for name, version, digest, document, created, by in stored:
             record = ContractRecord(name, version, digest, json.loads(document), created, by)
@@ -193,6 +194,9 @@ class Catalog:
         record = ProjectRecord(secrets.token_hex(16), name, "creating", _now(), by, named, public)
         if self.by_name(name) is not None:
             raise AlreadyExists("project", name)
+        return await to_its_end(self._create(record, parsed, by))
+
+    async def _create(self, record: ProjectRecord, parsed: Contract, by: str) -> ProjectRecord:
         await self._write("i", record, by)
         try:
             await self._on(self._make_files, record, parsed, by)
@@ -219,12 +223,17 @@ class Catalog:
         return changed
 
     async def delete(self, project: str, by: str) -> None:
-        """Remove a project with its files; sockets on it are told by their project closing."""
+        """Remove a project with its files; those who are on it are sent away by whoever asks."""
+        await to_its_end(self._delete(project, by))
+
+    async def _delete(self, project: str, by: str) -> None:
         record = msgspec.structs.replace(self.record(project), state="deleting")
         await self._write("u", record, by)
         task = self._open.pop(project, None)
         if task is not None:
-            await (await task).close()
+            await asyncio.wait([task])
+            if task.exception() is None:
+                await task.result().close()
         await self._erase(record, by)
 
     async def open(self, project: str) -> Project:
@@ -262,7 +271,15 @@ class Catalog:
         that follow it are upgraded at once where nothing is lost. Raises ContractInvalid."""
         name = valid_contract_name(name)
         parsed = Contract.parse(document, name)
-        versions = self._contracts.setdefault(name, [])
+        async with self._putting:
+            record = await self._put(name, parsed, by)
+        for project in self.opened():
+            if project.id in self._projects and self._projects[project.id].contract == name:
+                await self._follow(project, self._projects[project.id])
+        return record
+
+    async def _put(self, name: str, parsed: Contract, by: str) -> ContractRecord:
+        versions = self._contracts.get(name, [])
         if versions and versions[-1].hash == parsed.hash:
             return versions[-1]
         record = ContractRecord(name, len(versions) + 1, parsed.hash, parsed.document, _now(), by)
@@ -273,10 +290,7 @@ class Catalog:
             "by": by,
         }
         await self._mutate(Operation("i", "contract", (name, record.version), values), by)
-        versions.append(record)
-        for project in self.opened():
-            if project.id in self._projects and self._projects[project.id].contract == name:
-                await self._follow(project, self._projects[project.id])
+        self._contracts[name] = [*versions, record]
         return record
 
     async def migrate(
@@ -291,16 +305,20 @@ class Catalog:
                 if projects is not None:
                     raise Refused("invalid", f"project {record.name!r} does not follow the contract {name!r}")
                 continue
-            project = await self.open(record.id)
-            try:
-                if dry_run:
-                    report = await project.plan_upgrade(contract)
-                else:
-                    report = await project.upgrade(contract, by, destructive)
-                done.append(Migrated(record, report))
-            except Refused as refused:
-                done.append(Migrated(record, await project.plan_upgrade(contract), str(refused)))
+            done.append(await self._migrated(record, contract, by, dry_run, destructive))
         return done
+
+    async def _migrated(
+        self, record: ProjectRecord, contract: Contract, by: str, dry_run: bool, destructive: bool
+    ) -> Migrated:
+        """What stands in the way of one project is told, and stops no other."""
+        planned: UpgradeReport | None = None
+        try:
+            project = await self.open(record.id)
+            planned = await project.plan_upgrade(contract)
+            return Migrated(record, planned if dry_run else await project.upgrade(contract, by, destructive))
+        except (ShareliteError, apsw.Error) as problem:
+            return Migrated(record, planned, str(problem))
 
     async def version_and_size(self, project: str) -> tuple[int, int]:
         """The version of a project and the bytes of its database, without opening it for writing."""
@@ -338,8 +356,8 @@ class Catalog:
             return
         try:
             await project.upgrade(contract, "contract")
-        except Refused as refused:
-            logger.warning("project %s stays on an older version of contract %s: %s", record.name, newest.name, refused)
+        except (Refused, NotJudged) as problem:
+            logger.warning("project %s stays on an older version of contract %s: %s", record.name, newest.name, problem)
 
     def _databases(self, project: str) -> Databases:
         return Databases(self._files, self._data / "projects" / project, project)
@@ -358,6 +376,8 @@ class Catalog:
         databases = self._databases(record.id)
         if not databases.log_path.exists():
             raise NotFound("log of project", record.id)
+        if databases.version_and_size()[0] == 0:  # before recovery takes an empty log for the truth
+            raise Damaged(str(databases.log_path), "holds no version of the project, which has at least one")
         road = open_road(databases, self._replicator, self._functions, "")
         return _opened(road, databases, self._workers)
 
@@ -416,12 +436,6 @@ def _opened(road: Any, databases: Databases, workers: Workers) -> Project:
     contract = Contract.parse(document)
     road.follow(contract)
     return Project(road, databases, workers, contract)
-
-
-def _project(row: dict[str, Any]) -> ProjectRecord:
-    return ProjectRecord(
-        row["id"], row["name"], row["state"], row["created"], row["by"], row["contract"], bool(row["public"])
-    )
 
 
 def _now() -> int:

@@ -188,3 +188,49 @@ def test_a_valid_name_is_its_own_normal_form(name: str) -> None:  # L13
 def test_contract_names_are_file_names(name: str) -> None:  # L13
     with pytest.raises(Refused):
         valid_contract_name(name)
+
+
+def test_contracts_are_listed_while_the_first_of_a_name_is_being_put(tmp_path: Path) -> None:  # W14
+    async def story(catalog: Catalog) -> None:
+        puts = [asyncio.create_task(catalog.put_contract("scene", SCENE, user)) for user in ("ann", "bob")]
+        while not all(put.done() for put in puts):
+            assert [record.name for record in catalog.contracts()] in ([], ["scene"])
+            await asyncio.sleep(0)
+        assert {(await put).version for put in puts} == {1}
+
+    run(tmp_path, story)
+
+
+def test_one_project_that_cannot_be_opened_stops_no_migration(tmp_path: Path) -> None:  # C53
+    async def made(catalog: Catalog) -> str:
+        await catalog.put_contract("scene", SCENE, "ann")
+        await catalog.create("whole", "scene", "ann")
+        return (await catalog.create("broken", "scene", "ann")).id
+
+    async def story(catalog: Catalog) -> None:
+        await catalog.put_contract("scene", {**SCENE, "title": "another"}, "ann")
+        done = await catalog.migrate("scene", "ann", None, dry_run=False, destructive=False)
+        problems = {one.record.name: one.problem for one in done}
+        assert problems["whole"] is None and "holds no version" in str(problems["broken"])
+        assert (tmp_path / "projects" / broken / "data.db").exists()
+
+    broken = run(tmp_path, made)
+    (tmp_path / "projects" / broken / "log.db-wal").unlink()
+    run(tmp_path, story)
+
+
+def test_a_project_that_cannot_be_opened_can_be_deleted(tmp_path: Path) -> None:  # L11
+    async def made(catalog: Catalog) -> str:
+        return (await catalog.create("broken", SCENE, "ann")).id
+
+    async def story(catalog: Catalog) -> None:
+        opening = asyncio.create_task(catalog.open(broken))
+        await asyncio.sleep(0)
+        await catalog.delete(broken, "ann")
+        await asyncio.wait([opening])
+        assert catalog.list() == [] and not (tmp_path / "projects" / broken).exists()
+        assert opening.exception() is not None
+
+    broken = run(tmp_path, made)
+    (tmp_path / "projects" / broken / "log.db-wal").unlink()
+    run(tmp_path, story)
