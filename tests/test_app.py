@@ -7,7 +7,7 @@ import base64
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from sharelite.auth import Identity, Role
 from sharelite.logs import JsonLines
 from sharelite.storage.lock import DirectoryInUse
 from sharelite.tokens import issue, load_keys
-from tests.serving import NOTES, Serving
+from tests.serving import NOTES, Serving, Talk
 
 SECRET = base64.urlsafe_b64encode(b"k" * 32).decode()
 
@@ -353,3 +353,32 @@ def test_at_the_end_everybody_hears_goodbye_and_when_to_come_back(tmp_path: Path
             assert (message["code"], talk.closed()) == ("restart", 1012)
             assert 0 < message["retry_after"] < 60
             assert [line for line in lines if line.startswith("id")] == []
+
+
+@pytest.mark.parametrize("change", [{"public": False}, {"name": "hidden"}])
+def test_who_may_read_a_project_no_more_hears_no_more_of_it(tmp_path: Path, change: dict[str, Any]) -> None:  # P13
+    with Locked(tmp_path, public=["show-*"] if "name" in change else []) as server:
+        project = server.project("show-1")
+        server.http.patch(f"/v1/projects/{project}", json={"public": "public" in change})
+        events = httpx.stream(
+            "GET", f"{server.url}/v1/projects/{project}/commits", headers={"accept": "text/event-stream"}
+        )
+        with anonymous(server, project) as talk, server.open(project) as owner, events as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "id: 1"
+            server.http.patch(f"/v1/projects/{project}", json=change)
+            assert (talk.hear()["code"], talk.closed()) == ("unauthenticated", 1008)
+            owner.push("n1", text="a secret")
+            assert owner.hear()["type"] == "commits"
+            rest = list(lines)
+            assert "data: unauthenticated" in rest and not any("secret" in line for line in rest)
+
+
+@contextmanager
+def anonymous(server: Locked, project: str) -> Iterator[Talk]:
+    """A socket of nobody in particular, who has been let in."""
+    with connect(server.address(project), compression=None) as socket:
+        talk = Talk(socket)
+        talk.say("hello", protocol=1, client=talk.client, cursor=None)
+        assert talk.hear()["role"] == "reader"
+        yield talk

@@ -411,3 +411,28 @@ def test_at_shutdown_the_client_is_told_when_to_come_back() -> None:  # W9
     session.farewell(2.5)
     message, close = heard(session)[-2:]
     assert (message["code"], message["retry_after"], close["code"]) == ("restart", 2.5, 1012)
+
+
+def test_nobody_else_takes_over_a_socket_by_another_hello() -> None:  # P8
+    room = Room(3)
+    session = room.join(cursor=9)
+    heard(session)
+    say(session, "hello", protocol=1, client=ADA, cursor=2)
+    session.greet(Greeting("p", EPOCH, Raw(b"{}"), "hash", room.feed, room.audience, "eve", "owner", None))
+    assert goodbye(session) == ("forbidden", 1008) and (session.user, session.role) == ("ada", "editor")
+
+
+def test_a_hello_that_takes_long_to_answer_has_come_all_the_same() -> None:  # W2
+    room, session = Room(3), Session(Limits(), 0.0)
+    say(session, "hello", protocol=1, client=ADA)
+    session.tick(60.0)
+    room.greet(session)
+    assert kinds(heard(session)) == ["welcome"]
+
+
+def test_who_was_sent_away_while_being_greeted_stays_away() -> None:  # W9
+    room, session = Room(3), Session(Limits(), 0.0)
+    say(session, "hello", protocol=1, client=ADA)
+    session.farewell(2.0)
+    room.greet(session)
+    assert goodbye(session) == ("restart", 1012) and session.state == "closed"

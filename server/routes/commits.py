@@ -17,6 +17,7 @@ from .answers import whole
 from .house import House, house
 
 if TYPE_CHECKING:
+    from ..auth import Identity
     from ..project import Project
 
 PAGE = 100
@@ -31,8 +32,7 @@ async def commits(request: Request) -> Response:
     after = whole(request, "after", 0, SAFE - 1)
     accept = request.headers.get("accept", "")
     if "text/event-stream" in accept:
-        expires = None if identity.expires is None else identity.expires + LEEWAY
-        return _stream(_events(here, project, _resumed(request, after), expires), "text/event-stream")
+        return _stream(_events(here, project, _resumed(request, after), identity), "text/event-stream")
     if after > project.version:
         raise CursorGone(f"version {after} is ahead of the project, which is at {project.version}")
     if "application/x-ndjson" in accept:
@@ -53,14 +53,15 @@ async def _lines(project: Project, after: int, until: int) -> AsyncIterator[byte
         after = page[-1].version
 
 
-async def _events(here: House, project: Project, cursor: int, expires: float | None) -> AsyncIterator[bytes]:
+async def _events(here: House, project: Project, cursor: int, identity: Identity) -> AsyncIterator[bytes]:
     """Every commit as an event with its version as id, and a comment now and then so that proxies keep the line."""
+    expires = None if identity.expires is None else identity.expires + LEEWAY
     news = asyncio.Event()
     subscription = project.feed.subscribe(news.set)
     here.waiting.add(news)
     try:
         while not here.stopping and (expires is None or time.time() < expires):
-            here.catalog.record(project.id)
+            here.gate.enter(identity, here.catalog.record(project.id), "reader")
             news.clear()
             page = await project.commits(cursor, here.settings.limits.commits)
             if page:

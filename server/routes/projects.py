@@ -96,6 +96,7 @@ async def alter(request: Request) -> Response:
         record = await here.catalog.rename(record.id, wanted.name, identity.user)
     if wanted.public is not UNSET:
         record = await here.catalog.publish(record.id, wanted.public, identity.user)
+    here.hall.review(record)
     logger.info("project altered", extra={"project": record.id, "user": identity.user})
     return told(await _described(here, record, identity))
 
@@ -103,8 +104,10 @@ async def alter(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     here = house(request)
     record, identity, _ = await here.enter(request, "owner")
-    here.hall.dismiss(record.id, NotFound("project", record.id))
+    gone = NotFound("project", record.id)
+    here.hall.dismiss(record.id, gone)
     await here.catalog.delete(record.id, identity.user)
+    here.hall.dismiss(record.id, gone)  # who came in the meantime
     logger.info("project deleted", extra={"project": record.id, "user": identity.user})
     return Response(status_code=204)
 

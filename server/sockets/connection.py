@@ -21,6 +21,7 @@ from ..sync.session import Session
 from ..tokens import LEEWAY
 
 if TYPE_CHECKING:
+    from ..catalog import ProjectRecord
     from ..project import Project
     from .gathering import Gathering
     from .hall import Hall
@@ -40,6 +41,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self.session = Session(hall.settings.limits, self._loop.time())
         self.user = ""
+        self._identity: Identity | None = None
         self.task: asyncio.Task[object] | None = None
         self._hall, self._websocket, self._id = hall, websocket, project
         self._project: Project | None = None
@@ -82,6 +84,15 @@ class Connection:
         if self.task is not None and not self._dropped:
             self._dropped = True
             self.task.cancel()
+
+    def review(self, record: ProjectRecord) -> None:
+        """The project has another name, or is public no more: the role may be another one, or none."""
+        assert self._identity is not None, "who is on a project has said hello"
+        try:
+            self.session.role = self._hall.gate.enter(self._identity, record, "reader")
+        except ShareliteError as problem:
+            self.session.goodbye(problem)
+            self.wake()
 
     async def _receive_all(self) -> None:
         websocket, session, time_ = self._websocket, self.session, self._loop.time
@@ -141,6 +152,7 @@ class Connection:
         try:
             identity = await hall.gate.identify(token, self._websocket)
             role = self._role(identity)
+            self._identity = identity
             expires = None
             if identity.expires is not None:
                 expires = self._loop.time() + identity.expires + LEEWAY - time.time()

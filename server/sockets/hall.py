@@ -19,7 +19,7 @@ from .connection import Connection
 from .gathering import ForeignClient, Gathering
 
 if TYPE_CHECKING:
-    from ..catalog import Catalog
+    from ..catalog import Catalog, ProjectRecord
     from ..project import Project
 
 logger = logging.getLogger(__name__)
@@ -82,6 +82,12 @@ class Hall:
         if not self._users[user]:
             del self._users[user]
         self._close_if_empty(gathering)
+
+    def review(self, record: ProjectRecord) -> None:
+        """Look again at what those on a project may do, because it was renamed or published."""
+        gathering = self._gatherings.get(record.id)
+        for connection in list(gathering.connections) if gathering else ():
+            connection.review(record)
 
     def dismiss(self, project: str, problem: ShareliteError) -> None:
         """Send everybody on a project away, because it is deleted or cannot be served."""

@@ -157,6 +157,10 @@ class Session:
         """Let the client in: welcome, then the feed from its cursor, or a reset if that cannot be."""
         hello = self._hello
         assert hello is not None
+        if self.state == "adrift" and greeting.user != self.user:
+            self.goodbye(OtherUser())
+        if self.state in ("closing", "closed"):
+            return
         self.user, self.role, self._expires = greeting.user, greeting.role, greeting.expires
         self._feed, self._audience = greeting.feed, greeting.audience
         self.state = "live"
@@ -247,7 +251,7 @@ class Session:
 
     def tick(self, now: float) -> None:
         """Look at the clock; once a second is enough."""
-        if self.state == "greeting" and now > self._deadline:
+        if self.state == "greeting" and self._hello is None and now > self._deadline:
             self._end("no_hello", f"no hello came within {self._limits.hello_seconds:g} s")
         elif self._expires is not None and now > self._expires:
             self._end("unauthenticated", "the token has expired; renew it in time with an auth message")
