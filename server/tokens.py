@@ -6,6 +6,7 @@ fault of a token is the same `Unauthenticated`: a forger learns nothing.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -77,11 +78,14 @@ class KeySet:
         self._audience, self._issuer = audience, issuer
         self._keys: dict[str, Key] = {}
         self._fetched = -REFRESH_SECONDS
+        self._asking = asyncio.Lock()
 
     async def key(self, kid: str) -> Key | None:
-        if kid not in self._keys and time.monotonic() - self._fetched >= REFRESH_SECONDS:
-            self._fetched = time.monotonic()
-            self._keys = dict(self._read(await self._load()))
+        if kid not in self._keys:
+            async with self._asking:  # who comes while the set is on its way waits for it
+                if kid not in self._keys and time.monotonic() - self._fetched >= REFRESH_SECONDS:
+                    self._fetched = time.monotonic()
+                    self._keys = dict(self._read(await self._load()))
         return self._keys.get(kid)
 
     async def _load(self) -> Any:

@@ -262,3 +262,16 @@ def test_a_kid_that_comes_twice_and_a_missing_file_are_told(tmp_path: Path) -> N
         keyring(tmp_path, HS256, HS256)
     with pytest.raises(KeysInvalid, match="No such file"):
         load_keys(tmp_path / "nowhere.json")
+
+
+def test_those_who_come_while_a_key_set_is_on_its_way_wait_for_it(
+    tmp_path: Path, rsa: RSAPrivateKey, login: tuple[str, list[str]]
+) -> None:  # P1
+    address, asked = login
+    ring = keyring(tmp_path, {"alg": "RS256", "jwks": address})
+    token = signed({}, {"kid": "r1"}, rsa, "RS256")
+
+    async def crowd() -> list[Identity]:
+        return await asyncio.gather(*[ring.identify(token) for _ in range(5)])
+
+    assert [identity.user for identity in asyncio.run(crowd())] == ["ada"] * 5 and asked == ["/jwks"]
