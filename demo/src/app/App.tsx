@@ -62,10 +62,16 @@ async function start(host: HTMLElement, opening: Opening, toasts: ToastList, end
   const editing = new Editing(store, (error) => toasts.say(words(error), 'problem'));
   const people = new People(store, user);
   const world = new World(globe.stage, globe.ground, store, editing, people, themeCell);
-  ends.push(() => people.close(), () => world.close());
+  ends.push(() => people.close(), () => world.close(), askBeforeLeaving(editing));
   ends.push(store.on('refused', ({ refusal }) => toasts.say(`Not accepted: ${refusal.message}`, 'problem')), expose(world));
   await world.open();
   return { store, editing, people, world, theme: themeCell, project, say: toasts.say };
+}
+
+function askBeforeLeaving(editing: Editing): () => void {
+  const ask = (event: BeforeUnloadEvent): void => { if (editing.unsaved) event.preventDefault(); };
+  window.addEventListener('beforeunload', ask);
+  return () => window.removeEventListener('beforeunload', ask);
 }
 
 const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -55,6 +55,10 @@ function Head({ row }: { row: string }): ReactElement {
     say('What was selected has been removed.');
   }, [gone, world, say]);
   const removable = table !== 'scene' && table !== 'layer';
+  /** What one has removed oneself is no news; after a point its route is looked at. */
+  const remove = (): void => {
+    if (editing.tx((t) => t.delete(row))) world.selected.set(rowOf(row) === row ? undefined : rowOf(row));
+  };
   return (
     <header className="panel-head">
       <div>
@@ -62,7 +66,7 @@ function Head({ row }: { row: string }): ReactElement {
         <h2 data-testid="selected-name">{String(name ?? '')}</h2>
       </div>
       <button type="button" className="icon-button" title="Show on the map" onClick={() => world.goTo(row)} data-testid="go-to"><svg viewBox="0 0 16 16"><circle cx="8" cy="8" r="4" /><path d="M8 1.5v3M8 11.5v3M1.5 8h3M11.5 8h3" /></svg></button>
-      {removable && <button type="button" className="icon-button" title="Remove" onClick={() => editing.tx((t) => t.delete(row))} data-testid="remove"><svg viewBox="0 0 16 16"><path d="M3 4.5h10M6.5 4.5v-2h3v2M4.5 4.5l.6 9h5.8l.6-9" /></svg></button>}
+      {removable && <button type="button" className="icon-button" title="Remove" onClick={remove} data-testid="remove"><svg viewBox="0 0 16 16"><path d="M3 4.5h10M6.5 4.5v-2h3v2M4.5 4.5l.6 9h5.8l.6-9" /></svg></button>}
       <button type="button" className="icon-button" title="Close" onClick={() => world.selected.set(undefined)}><svg viewBox="0 0 16 16"><path d="m4 4 8 8M12 4l-8 8" /></svg></button>
     </header>
   );

@@ -24,7 +24,10 @@ function useStroke<E extends Entry>(path: string, parse: (entry: E) => Tree | un
   useEffect(() => {
     const entry = ref.current!;
     let held = false;
+    // Escape does not take a slider out of the hand: the rest of its way is not meant.
+    let dropped = false;
     const input = (): void => {
+      if (dropped) { entry.dispatchEvent(new FocusEvent('blur')); return; }
       const value = latest.current(entry);
       if (value === undefined) return;
       if (!held) editing.hold();
@@ -35,16 +38,23 @@ function useStroke<E extends Entry>(path: string, parse: (entry: E) => Tree | un
       if (held) { if (take) editing.release(); else editing.abandon(); }
       held = false;
     };
+    const anew = (): void => { dropped = false; };
     const key = (event: Event): void => {
-      if ((event as KeyboardEvent).key === 'Escape') { end(false)(); entry.blur(); }
+      if ((event as KeyboardEvent).key !== 'Escape') return anew();
+      dropped = held && entry.type === 'range';
+      end(false)();
+      entry.blur();
     };
     const done = end(true);
+    const hands = ['pointerdown', 'pointerup'] as const;
+    hands.forEach((hand) => entry.addEventListener(hand, anew));
     entry.addEventListener('input', input);
     entry.addEventListener('change', done);
     entry.addEventListener('blur', done);
     entry.addEventListener('keydown', key);
     return () => {
       done();
+      hands.forEach((hand) => entry.removeEventListener(hand, anew));
       entry.removeEventListener('input', input);
       entry.removeEventListener('change', done);
       entry.removeEventListener('blur', done);

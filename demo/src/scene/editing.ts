@@ -25,7 +25,7 @@ export class Editing {
   /** A hand took hold of something; edits until `release` belong together. */
   hold(): void {
     this.held = true;
-    if (!this.draft && !this.live.get() && !this.stroke) this.stroke = this.store.draft();
+    this.attempt(() => { if (!this.draft && !this.live.get()) this.stroke ??= this.store.draft(); });
   }
 
   set(path: string, value: Tree): void {
@@ -39,10 +39,10 @@ export class Editing {
 
   release(): void {
     this.held = false;
-    this.flush();
+    this.attempt(() => this.flush());
     const stroke = this.stroke;
     this.stroke = undefined;
-    this.attempt(() => this.sent(stroke?.save({ missing: 'skip' })));
+    if (!this.attempt(() => this.sent(stroke?.save({ missing: 'skip' })))) stroke?.cancel();
   }
 
   /** Takes back what the hand did since `hold`. */
@@ -53,6 +53,9 @@ export class Editing {
     this.stroke = undefined;
   }
 
+  /** What would be lost if the window were closed now. */
+  get unsaved(): boolean { return this.store.status.pending > 0 || (this.draft?.changes.length ?? 0) > 0; }
+
   /** Several writes as one mutation (or into the session). */
   tx(write: (t: Tx) => void): boolean {
     return this.attempt(() => {
@@ -62,14 +65,15 @@ export class Editing {
 
   begin(): void {
     this.abandon();
-    this.draft ??= this.store.draft();
-    this.session.set({ changes: [] });
+    this.attempt(() => {
+      this.draft ??= this.store.draft();
+      this.session.set({ changes: [] });
+    });
   }
 
+  /** What cannot be saved is still in the session. */
   save(): void {
-    const draft = this.draft;
-    this.close();
-    this.attempt(() => this.sent(draft?.save({ missing: 'skip', tag: 'edit session' })));
+    if (this.attempt(() => this.sent(this.draft?.save({ missing: 'skip', tag: 'edit session' })))) this.close();
   }
 
   cancel(): void {
