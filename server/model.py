@@ -122,6 +122,8 @@ class Mutation(Struct, frozen=True):
     tag: str | None = None
     body_hash: bytes = b""
     faulty: Refusal | None = None
+    #: Bytes of the push.
+    size: int = 0
 
 
 class Refusal(Struct, frozen=True):

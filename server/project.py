@@ -33,8 +33,11 @@ T = TypeVar("T")
 
 #: Mutations in one batch: more would make the first of them wait for long.
 BATCH = 256
-#: Mutations that may wait; beyond it a sender is told to come back.
+#: A batch takes no more on board behind so many bytes of pushes, for their memory and for those who wait.
+BATCH_BYTES = 8 << 20
+#: Mutations that may wait, and their bytes; beyond it a sender is told to come back.
 MOST_WAITING = 20_000
+MOST_WAITING_BYTES = 256 << 20
 COMMITS_BYTES = 4 << 20
 READERS_KEPT = 4
 
@@ -67,6 +70,7 @@ class Project:
         self._databases = databases
         self._workers = workers
         self._waiting: deque[tuple[Mutation, asyncio.Future[Outcome]]] = deque()
+        self._waiting_bytes = 0
         #: By id: whose it is, its body, and the future of its answer.
         self._inflight: dict[MutationId, tuple[tuple[str, bytes], asyncio.Future[Outcome]]] = {}
         self._busy = False
@@ -99,6 +103,8 @@ class Project:
             raise self._stopped
         if len(self._waiting) >= MOST_WAITING:
             raise Unavailable(f"{MOST_WAITING:,} mutations are waiting for this project")
+        if self._waiting_bytes > MOST_WAITING_BYTES:
+            raise Unavailable(f"mutations of {self._waiting_bytes:,} bytes are waiting for this project")
         known = self._inflight.get(mutation.id) if mutation.id is not None else None
         if known is not None and known[0] == (mutation.user, mutation.body_hash):
             return known[1]
@@ -106,6 +112,7 @@ class Project:
         if known is None and mutation.id is not None:
             self._inflight[mutation.id] = ((mutation.user, mutation.body_hash), future)
         self._waiting.append((mutation, future))
+        self._waiting_bytes += mutation.size
         if not self._busy:
             self._next_turn()
         return future
@@ -194,9 +201,19 @@ class Project:
             tidied = loop.run_in_executor(self._workers.turns, self._checkpoint)
             tidied.add_done_callback(lambda done: self._turned([], done))
             return
-        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        batch = self._gathered()
         turn = loop.run_in_executor(self._workers.turns, self._road.travel, [mutation for mutation, _ in batch])
         turn.add_done_callback(lambda done: self._turned(batch, done))
+
+    def _gathered(self) -> list[tuple[Mutation, asyncio.Future[Outcome]]]:
+        """The next batch: those who have waited longest, at least one."""
+        batch: list[tuple[Mutation, asyncio.Future[Outcome]]] = []
+        size = 0
+        while self._waiting and len(batch) < BATCH and size < BATCH_BYTES:
+            batch.append(self._waiting.popleft())
+            size += batch[-1][0].size
+        self._waiting_bytes -= size
+        return batch
 
     def _turned(self, batch: Sequence[tuple[Mutation, asyncio.Future[Outcome]]], done: asyncio.Future[Arrival]) -> None:
         self._set_busy(False)
@@ -225,6 +242,7 @@ class Project:
     def _fail_waiting(self, problem: ShareliteError) -> None:
         while self._waiting:
             mutation, future = self._waiting.popleft()
+            self._waiting_bytes -= mutation.size
             if mutation.id is not None:
                 self._inflight.pop(mutation.id, None)
             if not future.done():

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 import pytest
 
-from sharelite.errors import Refused
+from sharelite.errors import Refused, Unavailable
 from sharelite.model import Mutation, MutationId, Outcome
 from sharelite.project import Project, Workers
 from sharelite.road import OVERDUE_PAGES
@@ -21,7 +22,8 @@ from sharelite.schema.contract import Contract
 from sharelite.storage.databases import Databases
 from sharelite.storage.files import Files
 from sharelite.sync.log import Log
-from tests.roads import PROJECT, SCENE, Client, insert, new_road, put
+from sharelite.sync.wire import decode_push
+from tests.roads import PROJECT, SCENE, Client, databases, insert, new_road, put
 
 
 class _Paused:
@@ -259,3 +261,26 @@ def test_a_client_keeps_its_count_however_many_others_come(
     batch = [client.mutation(put("note", client.name)) for client in (ann, eve, ann)]
     assert all(isinstance(answer, Outcome) for answer in road.travel(batch).answers)
     road.close()
+
+
+def test_large_mutations_do_not_travel_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # M34
+    monkeypatch.setattr("sharelite.project.MOST_WAITING_BYTES", 25 << 20)
+
+    async def story(project: Project, ann: Client, files: _Watched) -> None:
+        large = [msgspec.structs.replace(ann.mutation(put("note", f"n{i}")), size=6 << 20) for i in range(7)]
+        answers = [project.submit(mutation) for mutation in large[:6]]
+        with pytest.raises(Unavailable, match="bytes"):
+            project.submit(large[6])
+        assert [answer.version for answer in await asyncio.gather(*answers)] == [2, 3, 4, 5, 6, 7]
+        assert (await project.mutate(large[6])).version == 8
+
+    run(tmp_path, story)
+    reader = databases(tmp_path).log_reader()
+    found: Any = reader.execute("SELECT count(*) FROM entries").fetchone()
+    reader.close()
+    assert found == (1 + 1 + 3 + 1,)
+
+
+def test_a_push_knows_its_size() -> None:  # M34
+    raw = '{"type":"push","id":["' + "a" * 32 + '",1],"changes":[["d","note",["x"]]]}'
+    assert decode_push(raw, "ann").size == len(raw)

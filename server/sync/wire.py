@@ -77,7 +77,7 @@ def decode_push(raw: bytes | str, user: str) -> Mutation:
         body = _decode_body(push)
     except Refused as refused:
         return Mutation(user, Edit(()), name, push.contract, None, body_hash, refused.refusal())
-    return Mutation(user, body, name, push.contract, push.tag, body_hash)
+    return Mutation(user, body, name, push.contract, push.tag, body_hash, size=len(raw))
 
 
 def _decode_id(value: Any) -> MutationId | None:
