@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sharelite.__main__ import COMMANDS, sharelite
+from sharelite.commands.serve import open_many_files
 from sharelite.errors import ShareliteError
 from tests.running import RunningServer, free_port
 from tests.serving import NOTES, Serving
@@ -146,3 +148,13 @@ def test_a_killed_server_leaves_no_lock(tmp_path: Path) -> None:  # W22
         assert server.process and server.process.wait(10)
         server.start()
         assert httpx.get(f"{server.url}/v1/projects/{project}").json()["name"] == "kept"
+
+
+def test_a_server_opens_as_many_files_as_it_may() -> None:  # W40
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        open_many_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= min(hard % 2**63, 4096)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -7,6 +7,7 @@ import gc
 import ipaddress
 import logging
 import os
+import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from .listening import Server, configured
 
 logger = logging.getLogger(__name__)
 SWITCH_SECONDS = 0.0005
+MOST_FILES = 65_536
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -110,8 +112,23 @@ def tune() -> None:
     long for each of its turns (measured beside a busy thread: 26 ms a commit, with 0.5 ms 5.5 ms).
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+    open_many_files()
     gc.collect()
     gc.freeze()
+
+
+def open_many_files() -> None:
+    """Allow this process as many files as it may allow itself.
+
+    An open project has nine, a socket one; the usual 1,024 were used up by 111 projects (measured).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError) as problem:  # macOS has a second limit, which nothing tells
+            logger.warning("at most %d open files: %s", soft, problem)
 
 
 async def _serve(app: Sharelite, listener: socket.socket, ready: Callable[[], None]) -> None:
