@@ -37,6 +37,7 @@ from .schema.bundle import SUFFIX, read
 from .sockets.hall import Hall
 from .storage.files import Files
 from .storage.lock import Lock
+from .storage.node import identity
 from .sync.actions import TRY_LATER
 from .tokens import load_keys
 
@@ -141,7 +142,9 @@ class Sharelite(Starlette):
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         with Lock(self.settings.data), _pools() as workers:
-            catalog = Catalog(Files(), self.settings.data, workers, Alone(), self._functions)
+            files = Files()
+            logger.info("node", extra={"node": identity(files, self.settings.data).node})
+            catalog = Catalog(files, self.settings.data, workers, Alone(), self._functions)
             await catalog.start()
             try:
                 await self._put_contracts(catalog)

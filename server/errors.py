@@ -76,6 +76,16 @@ class Unavailable(NotJudged):
         return f"{self.why}; try again in {self.retry_after:g} s"
 
 
+class Stopped(Unavailable):
+    """A file of the project could not be written or read: nothing more is taken until somebody has looked."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, 10.0)
+
+    def __str__(self) -> str:
+        return f"the project stopped after {self.why}; look at the disk, then restart the server"
+
+
 class RateLimited(NotJudged):
     code = "rate_limited"
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import apsw
 from msgspec import Struct
 
-from .errors import CursorGone, NotJudged, Refused, ShareliteError, Unavailable, UnknownOutcome
+from .errors import CursorGone, NotJudged, Refused, ShareliteError, Stopped, Unavailable, UnknownOutcome
 from .model import Change, EncodedCommit, Fault, Mutation, MutationId, Outcome
 from .road import Arrival, Replicator, Road, SchemaChange
 from .schema.contract import Contract
@@ -84,6 +84,11 @@ class Project:
     @property
     def version(self) -> int:
         return self.feed.version
+
+    @property
+    def trouble(self) -> Stopped | None:
+        """Why the project takes nothing until a restart; None while all is well."""
+        return self._stopped if isinstance(self._stopped, Stopped) else None
 
     @property
     def contract_hash(self) -> str:
@@ -233,7 +238,7 @@ class Project:
     def _stop_after(self, problem: BaseException) -> None:
         """A broken file is fail-stop: what was on its way is unknown, nothing more is taken. A full disk is not."""
         if not isinstance(problem, NotJudged):
-            self._stopped = Unavailable(f"the project stopped after {type(problem).__name__}: {problem}", 10.0)
+            self._stopped = Stopped(f"{type(problem).__name__}: {problem}")
             self._fail_waiting(self._stopped)
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"project {self.id} stopped", "exception": problem}

@@ -200,7 +200,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield server
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://app.example.evil", "http://app.example", "file://"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "https://app.example.evil", "http://app.example", "file://"]
+)
 def test_a_page_of_another_site_can_neither_write_nor_connect(site: Serving, origin: str) -> None:  # P10
     answer = site.http.post("/v1/projects", json={"name": "x", "contract": NOTES}, headers={"origin": origin})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
@@ -294,6 +296,24 @@ def test_an_application_that_does_not_run_says_so(tmp_path: Path) -> None:  # W1
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
 
 
+def test_a_project_that_stands_still_makes_the_server_unready(tmp_path: Path) -> None:  # L18
+    async def ask() -> list[httpx.Response]:
+        app = create_app(tmp_path)
+        inside = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+        async with app.running(), inside as http:
+            made = (await http.post("/v1/projects", json={"name": "x", "contract": NOTES})).json()["id"]
+            project = await app.state.house.catalog.open(made)
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+            project._road._log._connection.close()
+            push = {"changes": [["i", "note", ["a"], {}]]}
+            written = await http.post(f"/v1/projects/{made}/mutations", json=push)
+            return [written, await http.get("/readyz")]
+
+    written, ready = asyncio.run(ask())
+    assert written.status_code == 503
+    assert ready.status_code == 503 and "restart the server" in ready.json()["error"]["message"]
+
+
 def test_a_server_function_is_called_by_its_name(tmp_path: Path) -> None:  # W20
     app = create_app(tmp_path / "data")
 
@@ -343,9 +363,12 @@ def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:  # W
 def test_at_the_end_everybody_hears_goodbye_and_when_to_come_back(tmp_path: Path) -> None:  # W9
     with Serving(tmp_path / "data") as server:
         project = server.project()
-        with server.open(project) as talk, server.http.stream(
-            "GET", f"/v1/projects/{project}/commits", headers={"accept": "text/event-stream"}
-        ) as stream:
+        with (
+            server.open(project) as talk,
+            server.http.stream(
+                "GET", f"/v1/projects/{project}/commits", headers={"accept": "text/event-stream"}
+            ) as stream,
+        ):
             lines = stream.iter_lines()
             assert next(lines) == "id: 1"
             server._server.should_exit = True

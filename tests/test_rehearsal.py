@@ -426,3 +426,18 @@ def test_since_looks_back_so_far_and_no_further(
         ann.do(update("note", "n1", size=size))
     assert ann.do(insert("note", "x"), expect=(Expectation("since", "note", ("n2",), {}, start),)).kind == "committed"
     assert code(ann.do(insert("note", "y"), expect=(Expectation("since", "note", ("n2",), {}, start),))) == "conflict"
+
+
+def test_a_long_branch_of_a_tree_costs_each_row_once(ann: Client, road: Road) -> None:  # M12
+    chain = [insert("layer", f"c{i}", parent=f"c{i - 1}" if i else None) for i in range(9000)]
+    assert ann.do(*chain).kind == "committed"
+    assert code(ann.do(update("layer", "c0", parent="c8999"))) == "cycle"
+    further = [insert("layer", f"d{i}", parent=f"d{i - 1}" if i else "c8999") for i in range(1001)]
+    assert code(ann.do(*further)) == "cycle"
+    assert ann.do(*further[:-1]).kind == "committed"
+
+
+def test_what_a_mutation_changes_is_bounded_whatever_it_says(ann: Client) -> None:  # M35
+    ann.do(*[insert("note", f"b{i}", any="x" * 1_000_000) for i in range(30)])
+    assert code(ann.sql("UPDATE note SET any = any || any || 'y' WHERE id LIKE 'b%'")) == "too_large"
+    assert ann.sql("UPDATE note SET any = NULL WHERE id LIKE 'b%'").kind == "committed"

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from ..errors import ShareliteError
+from ..errors import ShareliteError, Unavailable
 from ..metrics import CONTENT_TYPE
 from ..openapi import document
 from .answers import told
@@ -73,8 +73,10 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """The server takes requests. Raises Unavailable while it does not."""
-    house(request)
+    """The server takes requests. Raises Unavailable while it does not, or while a project stands still."""
+    for project in house(request).catalog.opened():
+        if project.trouble is not None:
+            raise Unavailable(f"project {project.id}: {project.trouble}")
     return told({"status": "ready"})
 
 

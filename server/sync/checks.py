@@ -13,10 +13,9 @@ from . import texts
 from .rules import ListLimit, Reference, Rules, TableRules
 from .shape import Shape, quoted
 from .touched import Touch, Touched
+from .trees import Climb
 from .wire import encode_key
 
-#: Rows from a row up to the root of its tree; deeper is refused like a cycle.
-DEEPEST = 10_000
 MOST_FAULTS = 20
 
 
@@ -147,23 +146,15 @@ class Checks:
         _within(count, limit.minimum, limit.maximum, limit.table, key)
 
     def _trees(self) -> None:
+        moved: dict[str, list[Value]] = {}
         for name, key, touch, found in self._checked:
             column = self._rules.tables[name].tree
-            if column is None or found is None or not (touch.columns is None or column in touch.columns):
-                continue
-            own = quoted(self._shapes[name].key[0])
-            depth = self._connection.execute(
-                f"WITH RECURSIVE up(k, depth) AS (SELECT {quoted(column)}, 1 FROM main.{quoted(name)} WHERE {own}=?1 "
-                f"UNION ALL SELECT t.{quoted(column)}, depth+1 FROM up JOIN main.{quoted(name)} t ON t.{own}=up.k "
-                f"WHERE up.k IS NOT ?1 AND depth<{DEEPEST}) "
-                f"SELECT 1 FROM up WHERE k IS ?1 OR depth>={DEEPEST} LIMIT 1",
-                key,
-            ).fetchone()
-            if depth is not None:
-                fault = Fault(
-                    "the row would be its own ancestor", name, encode_key(key), "/" + column.replace(".", "/")
-                )
-                raise Refused("cycle", f"{name} {list(key)}: the row would be its own ancestor", (fault,))
+            if column is not None and found is not None and (touch.columns is None or column in touch.columns):
+                moved.setdefault(name, []).append(key[0])
+        for name, keys in moved.items():
+            column = self._rules.tables[name].tree
+            assert column is not None
+            Climb(self._connection, name, self._shapes[name].key[0], column).check(keys)
 
 
 def _unmet(reference: Reference) -> str:

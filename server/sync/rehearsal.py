@@ -24,6 +24,10 @@ from .statements import Function, Transaction, run_call, run_sql
 from .touched import Touched, restated
 from .wire import encode_key
 
+#: What the changes of one mutation may hold, old values included; and what a cell takes beside its text.
+MOST_BYTES = 64 << 20
+OVERHEAD = 16
+
 
 class Judged(Struct, frozen=True):
     """What the rehearsal found of one mutation: its changes (none: no effect), or why it is refused."""
@@ -211,18 +215,24 @@ class _Plain:
 
 
 def _storable(changes: Sequence[Change]) -> None:
-    """SQL can make infinities, which JSON cannot hold: refused; and -0.0, which becomes 0.0 (design 7)."""
+    """What a commit can hold: no infinities, which SQL can make and JSON cannot say; no -0.0, which becomes 0.0
+    (design 7); and not more than a mutation may have (design 4), whatever its cascades did."""
+    size = 0
     for change in changes:
+        size += OVERHEAD
         for column, value in (*(change.new or {}).items(), *(change.old or {}).items()):
+            size += OVERHEAD
             if type(value) is not float:
-                continue
-            if value == 0.0:
+                size += len(value) if type(value) is str or type(value) is bytes else 0
+            elif value == 0.0:
                 _unsign(change, column)
             elif value - value != 0.0:
                 fault = Fault(
                     "is not a finite number", change.table, encode_key(change.key), "/" + column.replace(".", "/")
                 )
                 raise Refused("invalid", f"{change.table}: {column}: is not a finite number", (fault,))
+    if size > MOST_BYTES:
+        raise Refused("too_large", f"the mutation changes some {size >> 20} MiB, the limit is {MOST_BYTES >> 20} MiB")
 
 
 def _unsign(change: Change, column: str) -> None:

@@ -1,0 +1,41 @@
+"""Who this data directory belongs to: `node.json`, written once and read at every start (design 5)."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import Damaged
+from .files import Files
+
+FORMAT = 1
+
+
+class Node(Struct, frozen=True):
+    """Identity of a node. `incarnation` grows when a node comes back without what it had."""
+
+    format: int
+    cluster: str
+    node: str
+    incarnation: int
+
+
+def identity(files: Files, data: Path) -> Node:
+    """The identity of a data directory; a new one is made where there is none. Raises Damaged for one that this
+    release cannot read: its files may mean something else."""
+    path = data / "node.json"
+    content = files.read(path)
+    if content is None:
+        made = Node(FORMAT, secrets.token_hex(16), secrets.token_hex(16), 1)
+        files.write(path, msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+        return made
+    try:
+        known = msgspec.json.decode(content, type=Node)
+    except msgspec.DecodeError as problem:
+        raise Damaged(str(path), f"is not the identity of a node: {problem}") from None
+    if known.format != FORMAT:
+        raise Damaged(str(path), f"has format {known.format}; this release reads format {FORMAT}")
+    return known
