@@ -23,6 +23,7 @@ from .errors import AlreadyExists, Damaged, NotFound, NotJudged, Refused, Sharel
 from .model import Edit, Mutation, Operation, Outcome
 from .names import folded, valid_contract_name, valid_project_name
 from .project import Project, UpgradeReport, Workers, begin, open_road, to_its_end
+from .records import CONTRACT, ContractRecord, ProjectRecord
 from .road import Replicator
 from .schema.contract import Contract
 from .storage.databases import Databases
@@ -32,86 +33,8 @@ from .sync.statements import Function
 logger = logging.getLogger(__name__)
 
 CATALOG_ID = "0" * 32
-CONTRACT: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "catalog",
-    "type": "object",
-    "properties": {
-        "project": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["id", "name", "fold", "state", "created", "by"],
-                "properties": {
-                    "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-                    "name": {"type": "string"},
-                    "fold": {"type": "string", "x-sql": {"unique": True}},
-                    "contract": {"type": "string"},
-                    "public": {"type": "boolean", "default": False},
-                    "state": {"enum": ["creating", "ready", "deleting"], "type": "string"},
-                    "created": {"type": "integer"},
-                    "by": {"type": "string"},
-                },
-            },
-        },
-        "contract": {
-            "type": "array",
-            "x-sql": {"key": ["name", "version"]},
-            "items": {
-                "type": "object",
-                "required": ["name", "version", "hash", "document", "created", "by"],
-                "properties": {
-                    "name": {"type": "string"},
-                    "version": {"type": "integer", "minimum": 1},
-                    "hash": {"type": "string"},
-                    "document": {"type": "string"},
-                    "created": {"type": "integer"},
-                    "by": {"type": "string"},
-                },
-            },
-        },
-        "grant": {
-            "type": "array",
-            "x-sql": {"key": ["project", "user"]},
-            "items": {
-                "type": "object",
-                "required": ["project", "user", "role"],
-                "properties": {
-                    "project": {"type": "string", "x-sql": {"references": "project", "onDelete": "cascade"}},
-                    "user": {"type": "string"},
-                    "role": {"enum": ["reader", "editor", "owner"], "type": "string"},
-                },
-            },
-        },
-    },
-}
-
-
 PROJECTS = "SELECT id, name, state, created, by, contract, public FROM project ORDER BY created, id"
 CONTRACTS = "SELECT name, version, hash, document, created, by FROM contract ORDER BY name, version"
-
-
-class ProjectRecord(Struct, frozen=True):
-    """A project as the catalog knows it. `contract`: the named one it follows; None: its own."""
-
-    id: str
-    name: str
-    state: str
-    created: int
-    by: str
-    contract: str | None = None
-    public: bool = False
-
-
-class ContractRecord(Struct, frozen=True):
-    """One version of a named contract."""
-
-    name: str
-    version: int
-    hash: str
-    document: dict[str, Any]
-    created: int
-    by: str
 
 
 class Migrated(Struct, frozen=True):

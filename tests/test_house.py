@@ -20,7 +20,7 @@ FLOORS = (
     ("routes", "sockets", "openapi"),
     ("project", "road", "catalog", "auth", "tokens"),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
-    ("model", "errors", "names", "config", "logs", "metrics"),
+    ("model", "errors", "names", "records", "config", "logs", "metrics"),
 )
 WINGS = FLOORS[4]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

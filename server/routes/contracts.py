@@ -15,7 +15,8 @@ from .answers import told, whole
 from .house import house
 
 if TYPE_CHECKING:
-    from ..catalog import ContractRecord, Migrated
+    from ..catalog import Migrated
+    from ..records import ContractRecord
 
 logger = logging.getLogger(__name__)
 

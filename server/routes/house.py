@@ -14,8 +14,9 @@ from ..metrics import Metrics
 from ..sockets.hall import Hall
 
 if TYPE_CHECKING:
-    from ..catalog import Catalog, ProjectRecord
+    from ..catalog import Catalog
     from ..project import Project
+    from ..records import ProjectRecord
 
 
 class House:

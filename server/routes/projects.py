@@ -24,7 +24,7 @@ from .faults import Answered
 from .house import House, house
 
 if TYPE_CHECKING:
-    from ..catalog import ProjectRecord
+    from ..records import ProjectRecord
 
 logger = logging.getLogger(__name__)
 #: Projects that are looked into at the same time for a list.
@@ -146,9 +146,7 @@ async def contract(request: Request) -> Response:
     here = house(request)
     record, _, _ = await here.enter(request, "reader")
     project = await here.catalog.open(record.id)
-    return told(
-        {"name": record.contract, "hash": project.contract.hash, "document": project.contract.document}
-    )
+    return told({"name": record.contract, "hash": project.contract.hash, "document": project.contract.document})
 
 
 async def mutate(request: Request) -> Response:

@@ -13,9 +13,7 @@ from .keywords import MANY, ONE
 from .places import Faults, Schema, join
 from .shape import ACROSS, Group, Nested
 
-_WHOLE = tuple(
-    "const enum minProperties maxProperties propertyNames patternProperties additionalProperties".split()
-)
+_WHOLE = tuple("const enum minProperties maxProperties propertyNames patternProperties additionalProperties".split())
 _INNER = frozenset({*MANY, *ONE, "dependentSchemas"}) & ACROSS
 
 

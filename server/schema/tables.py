@@ -110,5 +110,3 @@ def _present(leaves: list[str]) -> str:
 
 def _listed(names: tuple[str, ...]) -> str:
     return ",".join(map(quoted, names))
-
-

@@ -21,8 +21,8 @@ from ..sync.session import Session
 from ..tokens import LEEWAY
 
 if TYPE_CHECKING:
-    from ..catalog import ProjectRecord
     from ..project import Project
+    from ..records import ProjectRecord
     from .gathering import Gathering
     from .hall import Hall
 

@@ -19,8 +19,9 @@ from .connection import Connection
 from .gathering import ForeignClient, Gathering
 
 if TYPE_CHECKING:
-    from ..catalog import Catalog, ProjectRecord
+    from ..catalog import Catalog
     from ..project import Project
+    from ..records import ProjectRecord
 
 logger = logging.getLogger(__name__)
 FAREWELL_SECONDS = 3.0
