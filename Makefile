@@ -22,4 +22,4 @@ bench:        ## one table of figures: gate and measured
 	@.venv/bin/python -m bench
 
 clean:        ## forgets what was built and installed; data directories stay
-	rm -rf .venv .install client-js/node_modules client-js/dist demo/node_modules demo/dist server/static/client server/static/demo
+	rm -rf .venv .install client-js/node_modules client-js/dist demo/node_modules demo/dist server/static/client server/static/demo server/static/places.json.gz

