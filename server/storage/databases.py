@@ -12,6 +12,8 @@ import apsw
 from .files import Files, Role
 
 SETTLE_MS = 200
+#: The condition lets SQLite take the newest from the index instead of reading the whole log.
+NEWEST = "SELECT coalesce(max(version), 0) FROM entries WHERE version IS NOT NULL"
 
 
 class Databases:
@@ -72,7 +74,7 @@ class Databases:
         try:
             if connection.execute("SELECT 1 FROM sqlite_schema WHERE name='entries'").fetchone() is None:
                 return 0, self.size()
-            row: Any = connection.execute("SELECT coalesce(max(version), 0) FROM entries").fetchone()
+            row: Any = connection.execute(NEWEST).fetchone()
         finally:
             connection.close()
         return row[0], self.size()
