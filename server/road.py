@@ -19,7 +19,7 @@ from .cluster.alone import Verdict
 from .errors import NotJudged, Refused, Unavailable, UnknownOutcome
 from .model import Commit, CommitKind, Edit, EncodedCommit, Fault, Key, Mutation, Outcome, Sql
 from .storage.databases import Databases
-from .sync import wire
+from .sync import texts, wire
 from .sync.apply import Mismatch, run_steps
 from .sync.entry import Entry, Record, Recorded, Rehearsed, encode
 from .sync.ids import Ids
@@ -28,6 +28,7 @@ from .sync.recent import Recent
 from .sync.recovery import bring_forward, rebuild, replay
 from .sync.rehearsal import Judged, Rehearsal
 from .sync.rules import Rules
+from .sync.shape import quoted
 from .sync.statements import Function
 
 logger = logging.getLogger(__name__)
@@ -315,8 +316,8 @@ def _check_tightened(connection: apsw.Connection, change: SchemaChange) -> None:
     faults: list[Fault] = []
     for name in change.tightened:
         table = change.rules.tables[name]
-        columns = ", ".join('"' + column.replace('"', '""') + '"' for column in table.types)
-        for row in connection.execute(f'SELECT {columns} FROM main."{name}"'):
+        columns = texts.listed(tuple(table.types))
+        for row in connection.execute(f"SELECT {columns} FROM main.{quoted(name)}"):
             cells = dict(zip(table.types, row, strict=True))
             key = [cells[column] for column in table.key]
             faults += [
