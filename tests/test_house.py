@@ -28,7 +28,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 ONE_ROOM = {"pysyncobj": "cluster", "boto3": "storage", "uvicorn": "commands"}
 SOURCES = ("server", "client-js", "demo", "tests", "scripts", "bench", "examples", "contracts")
 TEXT = {".py", ".ts", ".tsx", ".js", ".json", ".html", ".css", ".md", ".toml", ".sh", ""}
-BUILT = {"node_modules", "dist", "__pycache__", "typings", "package-lock.json"}
+BUILT = {".git", "node_modules", "dist", "__pycache__", "typings", "package-lock.json"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
