@@ -7,7 +7,7 @@ import type { Branch, Contract, Leaf, Table } from '../contract/model.js';
 import { Document } from '../contract/schema.js';
 import { isBlank, showBranch, showLeaf, type Fields } from '../contract/show.js';
 import { pointerTo } from '../contract/store.js';
-import { Judge, type Found } from './faults.js';
+import { Judge, type Found } from './judge.js';
 
 /** Keywords of an object that look at several of its properties at once. */
 const ACROSS = [
