@@ -76,6 +76,13 @@ class Unavailable(NotJudged):
         return f"{self.why}; try again in {self.retry_after:g} s"
 
 
+class NotLeading(Unavailable):
+    """This node does not lead its cell, or not any more; whoever does can take the mutation."""
+
+    def __init__(self) -> None:
+        super().__init__("the cell has no leader that can be reached")
+
+
 class Stopped(Unavailable):
     """A file of the project could not be written or read: nothing more is taken until somebody has looked."""
 

@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 from msgspec import Struct
 
-from .errors import CursorGone, NotJudged, Refused, ShareliteError, Stopped, Unavailable, UnknownOutcome
+from .errors import CursorGone, NotJudged, NotLeading, Refused, ShareliteError, Stopped, Unavailable, UnknownOutcome
 from .model import Change, EncodedCommit, Fault, Mutation, MutationId, Outcome
-from .road import Arrival, Replicator, Road, SchemaChange
+from .road import Arrival, InCell, Replicator, Road, SchemaChange
 from .schema.contract import Contract
 from .schema.steps import Upgrade, compatible, plan
 from .schema.tables import create_steps, singletons
@@ -40,6 +40,9 @@ MOST_WAITING = 20_000
 MOST_WAITING_BYTES = 256 << 20
 COMMITS_BYTES = 4 << 20
 READERS_KEPT = 4
+#: After so long a project looks again whether its disk has room for what the cell has delivered.
+FULL_SECONDS = 1.0
+LEVEL_SECONDS = 0.001
 
 
 class Workers(Struct, frozen=True):
@@ -47,6 +50,22 @@ class Workers(Struct, frozen=True):
 
     turns: Executor
     reads: Executor
+
+
+class Elsewhere(Protocol):
+    """The cell of a node, as a project sees it: another node may have to take its mutations."""
+
+    @property
+    def leading(self) -> bool: ...
+
+    def submit(self, project: Project, mutation: Mutation) -> asyncio.Future[Outcome]:
+        """Have the leader take it, and answer when the feed here has passed the version of the outcome."""
+
+    def again(self, project: Project, mutation: Mutation, future: asyncio.Future[Outcome], problem: NotJudged) -> None:
+        """This node stopped leading with the mutation on its way: see to its answer."""
+
+    def broken(self, problem: BaseException) -> None:
+        """Files of this node could not be written or read: it has to end."""
 
 
 class UpgradeReport(Struct, frozen=True):
@@ -61,7 +80,14 @@ class UpgradeReport(Struct, frozen=True):
 class Project:
     """An open project. Everything here belongs to the event loop's thread unless it says otherwise."""
 
-    def __init__(self, road: Road, databases: Databases, workers: Workers, contract: Contract) -> None:
+    def __init__(
+        self,
+        road: Road,
+        databases: Databases,
+        workers: Workers,
+        contract: Contract,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self.id = databases.project
         self.epoch: str = road.epoch
         self.contract = contract
@@ -69,6 +95,7 @@ class Project:
         self._road = road
         self._databases = databases
         self._workers = workers
+        self._elsewhere = elsewhere
         self._waiting: deque[tuple[Mutation, asyncio.Future[Outcome]]] = deque()
         self._waiting_bytes = 0
         #: By id: whose it is, its body, and the future of its answer.
@@ -106,6 +133,8 @@ class Project:
         """`mutate` without a task of its own: the future of the answer. Raises what admission raises at once."""
         if self._stopped is not None:
             raise self._stopped
+        if self._elsewhere is not None and not self._elsewhere.leading:
+            return self._elsewhere.submit(self, mutation)
         if len(self._waiting) >= MOST_WAITING:
             raise Unavailable(f"{MOST_WAITING:,} mutations are waiting for this project")
         if self._waiting_bytes > MOST_WAITING_BYTES:
@@ -121,6 +150,38 @@ class Project:
         if not self._busy:
             self._next_turn()
         return future
+
+    def stir(self) -> None:
+        """The cell has delivered something."""
+        if not self._busy:
+            self._next_turn()
+
+    async def reach(self, version: int) -> None:
+        """Until this version has been announced here. Raises what stopped the project."""
+        news = asyncio.Event()
+        subscription = self.feed.subscribe(news.set)
+        try:
+            while self.version < version:
+                if self._stopped is not None:
+                    raise self._stopped
+                news.clear()
+                await news.wait()
+        finally:
+            subscription.close()
+
+    async def level(self, behind: Callable[[], bool]) -> None:
+        """Until what the cell has delivered so far is in the files and announced."""
+        while behind() or self._busy:
+            if self._stopped is not None:
+                raise self._stopped
+            self.stir()
+            await self._idle.wait()
+            await asyncio.sleep(LEVEL_SECONDS)
+
+    async def sync(self) -> None:
+        """Make the files durable as they are, between two turns."""
+        async with _Turnstile(self):
+            await self._turn(self._databases.sync)
 
     async def commits(self, after: int, limit: int = 1000) -> list[EncodedCommit]:
         """Commits after a version from the log: at least one if there is one, at most `limit` or some 4 MiB.
@@ -158,6 +219,7 @@ class Project:
 
     async def _upgrade(self, contract: Contract, by: str, destructive: bool) -> UpgradeReport:
         async with _Turnstile(self):
+            await self._take()
             upgrade = plan(self.contract, contract)
             if contract.hash == self.contract.hash:
                 return self._report(upgrade)
@@ -167,16 +229,25 @@ class Project:
                     "destructive", f"this upgrade loses something ({reasons}); migrate with the flag that allows it"
                 )
             change = schema_change(contract, upgrade.steps, upgrade.tightened)
-            try:
-                arrival = await self._turn(partial(self._road.change_schema, change, by, first=upgrade.changes))
-            except (Refused, NotJudged):
-                raise
-            except Exception as problem:
-                self._stop_after(problem)
-                raise UnknownOutcome from problem
+            arrival = await self._tried(partial(self._road.change_schema, change, by, first=upgrade.changes))
             self.contract = contract
             self.feed.announce(arrival.commits)
             return self._report(upgrade)
+
+    async def _take(self) -> None:
+        """Within the turn: have what the cell has delivered so far."""
+        if self._road.behind:
+            self._arrived(await self._tried(self._road.take))
+
+    async def _tried(self, function: Callable[[], T]) -> T:
+        """Within the turn: what fails without having been judged ends the project."""
+        try:
+            return await self._turn(function)
+        except (Refused, NotJudged):
+            raise
+        except Exception as problem:
+            self._stop_after(problem)
+            raise UnknownOutcome from problem
 
     async def close(self) -> None:
         """Let the turn on its way end, answer nobody else, close every file."""
@@ -198,7 +269,7 @@ class Project:
         if self._busy or self._queued or self._stopped is not None:
             return
         tidy = self._road.checkpoint_due(bool(self._waiting))
-        if not (self._waiting or tidy):
+        if not (self._waiting or tidy or self._road.behind):
             return
         self._set_busy(True)
         loop = asyncio.get_running_loop()
@@ -227,13 +298,29 @@ class Project:
         if problem is not None:
             self._stop_after(problem)
         elif arrival is not None:
-            self.feed.announce(arrival.commits)
+            self._arrived(arrival)
         for place, (mutation, future) in enumerate(batch):
             if mutation.id is not None:
                 self._inflight.pop(mutation.id, None)
             if not future.done():
-                _settle(future, _as_answer(problem) if arrival is None else arrival.answers[place])
-        self._next_turn()
+                self._answer(mutation, future, _as_answer(problem) if arrival is None else arrival.answers[place])
+        if problem is not None and self._stopped is None and self._road.behind:  # the disk is full
+            asyncio.get_running_loop().call_later(FULL_SECONDS, self.stir)
+        else:
+            self._next_turn()
+
+    def _arrived(self, arrival: Arrival) -> None:
+        if isinstance(arrival.rules, Contract):
+            self.contract = arrival.rules
+        self.feed.announce(arrival.commits)
+
+    def _answer(self, mutation: Mutation, future: asyncio.Future[Outcome], answer: Outcome | NotJudged) -> None:
+        if isinstance(answer, Outcome):
+            future.set_result(answer)
+        elif self._elsewhere is not None and isinstance(answer, NotLeading | UnknownOutcome):
+            self._elsewhere.again(self, mutation, future, answer)
+        else:
+            future.set_exception(answer)
 
     def _stop_after(self, problem: BaseException) -> None:
         """A broken file is fail-stop: what was on its way is unknown, nothing more is taken. A full disk is not."""
@@ -243,6 +330,8 @@ class Project:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"project {self.id} stopped", "exception": problem}
             )
+            if self._elsewhere is not None:
+                self._elsewhere.broken(problem)
 
     def _fail_waiting(self, problem: ShareliteError) -> None:
         while self._waiting:
@@ -324,9 +413,15 @@ async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     return await asyncio.shield(asyncio.ensure_future(work))
 
 
-def open_road(databases: Databases, replicator: Replicator, functions: Mapping[str, Function], epoch: str) -> Road:
+def open_road(
+    databases: Databases,
+    replicator: Replicator,
+    functions: Mapping[str, Function],
+    epoch: str,
+    inbox: InCell | None = None,
+) -> Road:
     """Open the files of a project and bring them level. Blocks: call it on a worker."""
-    return Road(databases, replicator, functions, epoch, misread)
+    return Road(databases, replicator, functions, epoch, misread, inbox, Contract.parse)
 
 
 def misread(former: dict[str, Any], present: Rules, tables: Collection[str]) -> tuple[Fault, ...]:
@@ -343,13 +438,6 @@ def begin(road: Road, contract: Contract, by: str) -> None:
 
 def schema_change(contract: Contract, steps: Sequence[str], tightened: Sequence[str]) -> SchemaChange:
     return SchemaChange(contract, contract.document, tuple(steps), tuple(tightened))
-
-
-def _settle(future: asyncio.Future[Outcome], answer: Outcome | NotJudged) -> None:
-    if isinstance(answer, Outcome):
-        future.set_result(answer)
-    else:
-        future.set_exception(answer)
 
 
 def _as_answer(problem: BaseException | None) -> NotJudged:

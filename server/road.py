@@ -16,7 +16,7 @@ import apsw
 from msgspec import Struct
 
 from .cluster.alone import Verdict
-from .errors import NotJudged, Refused, Unavailable, UnknownOutcome
+from .errors import NotJudged, NotLeading, Refused, Unavailable, UnknownOutcome
 from .model import Commit, CommitKind, Edit, EncodedCommit, Fault, Key, Mutation, Outcome, Sql
 from .storage.databases import Databases
 from .sync import texts, wire
@@ -46,16 +46,65 @@ Misread = Callable[[dict[str, Any], Rules, Collection[str]], tuple[Fault, ...]]
 
 
 class Replicator(Protocol):
-    """Makes an entry durable and ordered. Called on a worker thread, blocks; raises what the log raises."""
+    """Makes an entry durable and ordered. Called on a worker thread, blocks; raises what the log raises.
+
+    `superseded`: something else came first; where there is an inbox, it is in there.
+    """
 
     def replicate(self, log: Log, records: Sequence[Record], entry: Entry) -> Verdict: ...
 
 
+class Arrived(Protocol):
+    """One record that the cell has delivered, and the log that it was made for."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def kind(self) -> Any: ...
+    @property
+    def version(self) -> int | None: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def rows(self) -> bytes: ...
+    def fits(self, log: Position) -> bool: ...
+
+
+class InCell(Protocol):
+    """What comes to a project from its cell, in order (the body is `cluster/lane.py`). Worker thread."""
+
+    #: The row digest to state with the next proposal.
+    rows: bytes
+
+    def next(self) -> Arrived | None:
+        """The next one; it stays until `done`."""
+
+    def done(self) -> None: ...
+
+    def agrees(self, seq: int, mine: bytes, stated: bytes) -> bool:
+        """Take note of the row digest here and at the proposer; whether they are equal."""
+
+
 class Arrival(Struct, frozen=True):
-    """What came of a batch: an answer for each mutation in order, and the commits to announce."""
+    """What came of a batch: an answer for each mutation in order, and the commits to announce. `rules`: the contract
+    that the project has from now on, where the cell brought another one."""
 
     answers: tuple[Outcome | NotJudged, ...]
     commits: tuple[EncodedCommit, ...]
+    rules: Rules | None = None
+
+
+class Coming:
+    """What one turn takes in from the cell."""
+
+    def __init__(self) -> None:
+        self.commits: list[EncodedCommit] = []
+        self.rules: Rules | None = None
+
+    def arrival(self, answers: Sequence[Outcome | NotJudged | None], made: Sequence[EncodedCommit] = ()) -> Arrival:
+        return Arrival(tuple(answers), (*self.commits, *made), self.rules)  # type: ignore[arg-type]
 
 
 class SchemaChange(Struct, frozen=True):
@@ -77,18 +126,24 @@ class Road:
         functions: Mapping[str, Function],
         epoch: str,
         misread: Misread,
+        inbox: InCell | None = None,
+        parse: Callable[[dict[str, Any]], Rules] | None = None,
     ) -> None:
+        """`inbox` and `parse` (a contract document to what is rehearsed by) in a cell."""
         self._databases = databases
         self._replicator = replicator
         self._functions = functions
+        self._inbox, self._parse = inbox, parse
         self._log = Log(databases.log(), databases.project, epoch, str(databases.log_path))
-        self._apply = bring_forward(databases, self._log)
+        self._apply = bring_forward(databases, self._log, ahead=inbox is not None)
         self._ids = Ids(self._log)
         self._recent = Recent(self._commits)
         self._misread = misread
         self._former: dict[tuple[str, frozenset[str]], tuple[Fault, ...]] = {}
         self._rules: Rules | None = None
         self._rehearsal: Rehearsal | None = None
+        #: Made anew because its rows differed from the cell's, and they still do.
+        self._doubted = False
 
     @property
     def position(self) -> Position:
@@ -113,7 +168,28 @@ class Road:
         self._rehearsal = Rehearsal(connection, rules, self._functions, self._touched_since, self._misread_by)
 
     def travel(self, batch: Sequence[Mutation]) -> Arrival:
-        """Take a batch along the road. Raises apsw errors of broken files; then the project must be closed."""
+        """Take a batch along the road, behind what the cell has delivered. Raises apsw errors of broken files; then the
+        project must be closed."""
+        came = Coming()
+        try:
+            return self._travelled(batch, came)
+        except Unavailable as full:
+            if not came.commits:
+                raise
+            return came.arrival((full,) * len(batch))
+
+    def take(self) -> Arrival:
+        """Take in what the cell has delivered. Raises Unavailable where nothing of it could be."""
+        return self.travel(())
+
+    @property
+    def behind(self) -> bool:
+        """Whether the cell has delivered something that is not in the files yet."""
+        return self._inbox is not None and self._inbox.next() is not None
+
+    def _travelled(self, batch: Sequence[Mutation], came: Coming) -> Arrival:
+        with self._room():
+            self._take(came)
         answers, waiting = self._admit(batch)
         if waiting:
             with self._room():
@@ -122,22 +198,26 @@ class Road:
             with self._room():
                 rehearsed, outcomes = self._rehearse([batch[place] for place in waiting])
                 verdict = self._replicate(rehearsed)
-            if verdict == "superseded":
+            if verdict == "superseded":  # what came first may have answered some of them
+                self._ids.forget()
+                with self._room():
+                    self._take(came)
+                answers, waiting = self._admit(batch)
                 continue
             self._ids.logged()
             self._recent.trim()
             if verdict != "committed":
                 self._ids.forget()
-                problem = UnknownOutcome() if verdict == "unknown" else Unavailable("this node is not the leader")
-                return Arrival(tuple(answer or problem for answer in answers), ())
+                problem = UnknownOutcome() if verdict == "unknown" else NotLeading()
+                return came.arrival(tuple([answer or problem for answer in answers]))
             try:
                 self._bring(rehearsed)
             except apsw.FullError as problem:  # committed it is: the log has it, and data.db follows when it can
                 logger.warning("project %s: data.db stays behind its log: %s", self._databases.project, problem)
             for place, outcome in zip(waiting, outcomes, strict=True):
                 answers[place] = outcome
-            return Arrival(tuple(answers), rehearsed.entry.commits)  # type: ignore[arg-type]
-        return Arrival(tuple(answers), ())  # type: ignore[arg-type]
+            return came.arrival(answers, rehearsed.entry.commits)
+        return came.arrival(answers)
 
     def change_schema(self, change: SchemaChange, by: str, *, first: Sequence[object] = ()) -> Arrival:
         """Take a schema commit along the road. `first`: the changes that come with it (a new project's singletons)."""
@@ -154,7 +234,7 @@ class Road:
         with self._room():
             verdict = self._replicate(rehearsed)
         if verdict != "committed":
-            raise UnknownOutcome()
+            raise UnknownOutcome() if verdict == "unknown" else NotLeading()
         self._bring(rehearsed)
         self.follow(change.rules)
         return Arrival((Outcome("committed", commit.version),), rehearsed.entry.commits)
@@ -235,7 +315,59 @@ class Road:
         """An entry with nothing in it (mutations without id and effect) goes nowhere."""
         if not rehearsed.entry.commits and not rehearsed.entry.outcomes:
             return "committed"
+        if self._inbox is not None:
+            self._inbox.rows = self._rows()
         return self._replicator.replicate(self._log, rehearsed.records, rehearsed.entry)
+
+    def _take(self, came: Coming) -> None:
+        """Bring what the cell has delivered into the files; what was made for another log is there or was superseded.
+        Raises apsw.FullError: the rest stays where it is."""
+        if self._inbox is None:
+            return
+        while (record := self._inbox.next()) is not None:
+            if record.fits(self._log.position):
+                self._receive(self._inbox, record, came)
+            self._inbox.done()
+
+    def _receive(self, inbox: InCell, record: Arrived, came: Coming) -> None:
+        if self._apply.position.seq <= self._log.position.seq:
+            self._level()
+            self._compare(inbox, record.rows)
+        entry = self._log.receive(Record(record.seq, record.kind, record.version, record.body))
+        self._ids.forget()
+        commits = () if entry is None else tuple([wire.decode_commit(each.json) for each in entry.commits])
+        try:
+            self._follow_log(entry, commits)
+        except apsw.FullError as problem:
+            logger.warning("project %s: data.db stays behind its log: %s", self._databases.project, problem)
+        came.commits += () if entry is None else entry.commits
+        for commit in commits:
+            if commit.kind == "schema" and self._parse is not None and commit.contract is not None:
+                came.rules = self._parse(commit.contract)
+                self.follow(came.rules)
+
+    def _follow_log(self, entry: Entry | None, commits: tuple[Commit, ...]) -> None:
+        """Bring data.db to where the log is now. It may be there already, or ahead, after a power cut."""
+        position = self._log.position
+        if self._apply.position.seq < position.seq and entry is None:
+            self._apply.move(position)
+        elif self._apply.position.seq < position.seq and entry is not None:
+            self._bring(Rehearsed(entry, (), commits))
+        elif self._apply.position.seq == position.seq and self._apply.position.digest != position.digest:
+            self._make_anew("it was not on the way of its log")
+
+    def _compare(self, inbox: InCell, stated: bytes) -> None:
+        """Hold the rows here against those of the proposer; what differs is first made anew from the log."""
+        seq = self._log.position.seq
+        if not stated or inbox.agrees(seq, self._rows(), stated):
+            self._doubted = False
+        elif not self._doubted:
+            self._doubted = True
+            self._make_anew("its rows are not those of the cell")
+            inbox.agrees(seq, self._rows(), stated)
+
+    def _rows(self) -> bytes:
+        return self._apply.row_digest.to_bytes(16, "big")
 
     @contextmanager
     def _room(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ RecordT = TypeVar("RecordT", contravariant=True)
 class Appends(Protocol[RecordT, EntryT]):
     """The log as a replicator needs it."""
 
-    def append(self, records: Sequence[RecordT], entry: EntryT) -> None: ...
+    def append(self, records: Sequence[RecordT], entry: EntryT | None) -> None: ...
 
 
 class Alone:

@@ -32,10 +32,12 @@ LIMITS = {
 
 
 class Files:
-    """The files of a node. `vfs`: the name of a registered SQLite VFS, None for the system's own."""
+    """The files of a node. `vfs`: the name of a registered SQLite VFS, None for the system's own. `in_cell`: the cell's
+    journal is the durability point, so commits of `log.db` are not synced one by one (design 5)."""
 
-    def __init__(self, vfs: str | None = None) -> None:
+    def __init__(self, vfs: str | None = None, *, in_cell: bool = False) -> None:
         self._vfs = vfs
+        self._in_cell = in_cell
 
     def data(self, path: Path, role: Role) -> apsw.Connection:
         """Open `data.db`; the file is made, in WAL mode, by the first connection that may write."""
@@ -60,7 +62,7 @@ class Files:
         """Open `log.db`: its commit is the durability point of a node that is alone."""
         pragmas: list[tuple[str, object, object]] = [
             ("wal_autocheckpoint", 1000, 1000),
-            ("synchronous", "FULL", 2),
+            ("synchronous", "NORMAL", 1) if self._in_cell else ("synchronous", "FULL", 2),
             ("cell_size_check", "ON", 1),
             ("temp_store", "MEMORY", 2),
             ("busy_timeout", 10_000, 10_000),
@@ -129,6 +131,15 @@ class Files:
 
     def folders(self, path: Path) -> list[str]:
         return sorted(entry.name for entry in path.iterdir() if entry.is_dir()) if path.exists() else []
+
+    def sync_file(self, path: Path) -> None:
+        """Make what was written to a file durable, whoever wrote it; none there is fine."""
+        if path.exists():
+            handle = os.open(path, os.O_RDWR)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
     def sync_folder(self, path: Path) -> None:
         """Make names in a folder durable. Windows has no such call and needs none."""

@@ -104,8 +104,29 @@ class Log:
         version = self._connection.execute(LAST_VERSION).fetchone()
         return Position(last[0], version[0] if version else 0, last[1])
 
-    def append(self, records: Sequence[Record], entry: Entry) -> None:
-        """Write the records of one entry and its outcomes in one synced transaction; what is there already is skipped.
+    def link(self, previous: bytes, body: bytes) -> bytes:
+        """The log digest after one more body."""
+        return digest.chain(previous, body)
+
+    def receive(self, record: Record) -> Entry | None:
+        """Append the next record, which was made elsewhere; the entry that takes effect with it (None: a part before
+        the last). Raises what `append` raises, ValueError for what this release cannot read."""
+        entry = None
+        if record.version is not None:
+            entry = decode(self._whole(record))
+        self.append((record,), entry)
+        return entry
+
+    def _whole(self, record: Record) -> bytes:
+        if record.kind != "part":
+            return record.body
+        count = part_count(record.body)
+        before = self._connection.execute(PARTS, (record.seq - count, record.seq - 1))
+        return join([*[part for (part,) in before], record.body])
+
+    def append(self, records: Sequence[Record], entry: Entry | None) -> None:
+        """Write the records of one entry and its outcomes in one transaction; what is there already is skipped. Without
+        the entry: parts of it, before the last.
 
         Raises apsw.Error; then nothing of it is in the log, except after an I/O error, when nobody can know.
         """
@@ -121,9 +142,10 @@ class Log:
             rows.append((record.seq, record.kind, record.version, chained, record.body))
         with transaction(self._connection):
             self._connection.executemany(ADD_ENTRY, rows)
-            self._keep(entry.outcomes, entry.at)
-            self._keep_contracts(entry)
-            if new[-1].seq % FORGET_EVERY < len(new):
+            if entry is not None:
+                self._keep(entry.outcomes, entry.at)
+                self._keep_contracts(entry)
+            if entry is not None and new[-1].seq % FORGET_EVERY < len(new):
                 self._connection.execute(FORGET, (entry.at - KEEP_MS,))
         self.position = Position(new[-1].seq, version, chained)
 

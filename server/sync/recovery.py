@@ -25,10 +25,15 @@ class Writable(Protocol):
     def set_aside(self, seq: int) -> Path: ...
 
 
-def bring_forward(databases: Writable, log: Log) -> Apply:
-    """Open data.db and apply what the log has beyond it. A database that the log does not lead to is made anew."""
+def bring_forward(databases: Writable, log: Log, ahead: bool = False) -> Apply:
+    """Open data.db and apply what the log has beyond it. A database that the log does not lead to is made anew.
+
+    `ahead`: it may be, because the log follows from a journal (in a cell); whether it was on the way is seen then.
+    """
     try:
         apply = _opened(databases, log)
+        if ahead and apply.position.seq > log.position.seq:
+            return apply
         if apply.position.seq > log.position.seq or not _on_the_way(apply.position, log):
             raise Mismatch(
                 f"data.db is at seq {apply.position.seq}, which is not on the way of a log at {log.position.seq}"

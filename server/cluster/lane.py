@@ -1,0 +1,131 @@
+"""What the cell has delivered for one project and its files do not have yet (SPEC K51).
+
+The port's thread puts in, the project's worker takes out, in order. What was looked at stays until it is done with, so
+that a full disk loses nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from .payload import Item
+
+
+class Delivered(Struct, frozen=True, gc=False):
+    """An item and the index of the record it came in."""
+
+    index: int
+    item: Item
+
+
+class Compared(NamedTuple):
+    """Row digests after the record `seq`: here, and as the proposer of the next one stated it."""
+
+    seq: int
+    mine: bytes
+    stated: bytes
+
+
+class Lane:
+    """One project's items. `wake` is called on the port's thread when something came and nobody waits for it."""
+
+    def __init__(
+        self,
+        project: str,
+        unattended: Callable[[str], None],
+        freed: Callable[[int], None],
+        differs: Callable[[Lane], None],
+    ) -> None:
+        self.project = project
+        self.wake: Callable[[], None] | None = None
+        #: The row digest to state with the next proposal.
+        self.rows = b""
+        #: The index of the first record since the files were synced; None: nothing to sync.
+        self.unsynced: int | None = None
+        #: The latest comparison of rows.
+        self.compared: Compared | None = None
+        self._unattended, self._freed, self._differs = unattended, freed, differs
+        self._items: deque[Delivered] = deque()
+        self._changed = threading.Condition()
+        self._awaited = False
+        self._closed = False
+
+    def put_at(self, index: int, item: Item) -> None:
+        """Port's thread."""
+        delivered = Delivered(index, item)
+        with self._changed:
+            if self._closed:
+                self._freed(len(delivered.item.body))
+                return
+            self._items.append(delivered)
+            if self.unsynced is None:
+                self.unsynced = delivered.index
+            self._changed.notify()
+            awaited = self._awaited
+        if not awaited:
+            self.call()
+
+    def call(self) -> None:
+        """Have somebody take what is here."""
+        if self.wake is not None:
+            self.wake()
+        else:
+            self._unattended(self.project)
+
+    def next(self) -> Item | None:
+        """`first` without its index."""
+        delivered = self.first()
+        return None if delivered is None else delivered.item
+
+    def agrees(self, seq: int, mine: bytes, stated: bytes) -> bool:
+        """Take note of the row digest here and at the proposer, before the record after `seq`; whether they are equal.
+        Worker thread."""
+        self.compared = Compared(seq, mine, stated)
+        if mine != stated:
+            self._differs(self)
+        return mine == stated
+
+    def first(self) -> Delivered | None:
+        """The next one; it stays until `done`."""
+        with self._changed:
+            return self._items[0] if self._items else None
+
+    def done(self) -> None:
+        """What `first` gave is in the files, or was superseded."""
+        with self._changed:
+            delivered = self._items.popleft()
+            self._changed.notify_all()
+        self._freed(len(delivered.item.body))
+
+    def wait(self, seconds: float, worth_it: Callable[[], bool]) -> None:
+        """Until something comes, or `stir`. `worth_it` is asked once more within the lock."""
+        with self._changed:
+            if not self._items and worth_it():
+                self._awaited = True
+                self._changed.wait(seconds)
+                self._awaited = False
+
+    def stir(self) -> None:
+        """Let whoever waits look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def waits_for(self, index: int) -> bool:
+        """Whether a record up to this index is not in the files yet."""
+        with self._changed:
+            return bool(self._items) and self._items[0].index <= index
+
+    def close(self) -> None:
+        """The project is gone: nothing is taken any more."""
+        with self._changed:
+            self._closed = True
+            left = sum(len(each.item.body) for each in self._items)
+            self._items.clear()
+            self.unsynced = None
+            self._changed.notify_all()
+        self._freed(left)
