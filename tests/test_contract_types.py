@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from sharelite.schema.bundle import read
 from sharelite.schema.typescript import types
 from tests.contract_files import CONTRACTS, ROOT, contract, everything
 
@@ -43,3 +44,17 @@ def test_the_compiler_takes_them(tmp_path: Path) -> None:  # C26
     command = ["node", str(COMPILER), "--strict", "--noEmit", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_npx_writes_the_same_text_without_python(tmp_path: Path) -> None:  # C26
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/a & b.json").write_text('{"$defs":{"day":{"type":["string","number"],"enum":["mo","tu",3.0]}}}')
+    properties = '{"id":{"type":"string"},"in":{"type":"object","properties":{"id":{"type":"string"}}},%s}'
+    day = '"day":{"$ref":"parts/a%20%26%20b.json#/$defs/day","description":" when\\n it */ is","default":3e0}'
+    split = '{"properties":{"t":{"type":"array","items":{"type":"object","properties":%s}}}}'
+    (tmp_path / "split.schema.json").write_text(split % (properties % day))
+    paths = [*CONTRACTS.glob("*.schema.json"), ROOT / "tests/contracts/good/everything.schema.json"]
+    for path in [*paths, tmp_path / "split.schema.json"]:
+        command = ["node", str(ROOT / "client-js/dist/tools/bin.js"), "types", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.stderr, done.stdout) == ("", types(read(path)))

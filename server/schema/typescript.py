@@ -1,12 +1,15 @@
-"""TypeScript types of the trees that a contract describes, as the client reads them: defaults resolved."""
+"""TypeScript types of the trees that a contract describes, as the client reads them: defaults resolved.
+
+`npx sharelite types` writes the very same text without Python (client-js/src/tools/typescript.ts); tests compare both.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from .canonical import canonical
 from .column import Column
 from .contract import Contract
 from .document import Document
@@ -33,8 +36,8 @@ class _Writer:
             self._names[name] = self._fresh(name)
 
     def lines(self) -> Iterator[str]:
-        name = json.dumps(self._contract.name or self._contract.document.get("title", "a contract"))
-        yield f"// Made by `sharelite contract types` from {name} ({self._contract.hash[:12]}). Do not edit."
+        name = canonical(self._contract.name or self._contract.document.get("title", "a contract"))
+        yield f"// Made by sharelite from {name} ({self._contract.hash[:12]}). Do not edit."
         for table in self._contract.tables.values():
             yield ""
             yield from _comment(table.root.schema, "")
@@ -63,7 +66,7 @@ class _Writer:
         for name, member in group.members.items():
             if isinstance(member, Column):
                 yield from _comment(member.schema, indent)
-                always = member.required or member.default is not None or name in table.key
+                always = member.required or member.default is not None or member.name in table.own
                 yield f"{indent}{_property(name)}{'' if always else '?'}: {self._column(member)};"
             elif isinstance(member, Nested):
                 yield f"{indent}{_property(name)}: {self._names[member.table]}[];"
@@ -87,7 +90,7 @@ class _Writer:
             return "unknown"
         if "const" in found or "enum" in found:
             values = found.get("enum", [found.get("const")])
-            return " | ".join(json.dumps(value, ensure_ascii=False) for value in values)
+            return " | ".join(map(canonical, values))
         for word in ("oneOf", "anyOf"):
             if "type" not in found and word in found:
                 return " | ".join(dict.fromkeys(self._type(one, depth + 1) for one in found[word]))
@@ -123,13 +126,13 @@ class _Writer:
 
 
 def _property(name: str) -> str:
-    return name if _WORD.fullmatch(name) and name.isascii() else json.dumps(name, ensure_ascii=False)
+    return name if _WORD.fullmatch(name) and name.isascii() else canonical(name)
 
 
 def _comment(schema: Schema, indent: str) -> Iterator[str]:
     said = [schema[word] for word in ("title", "description") if isinstance(schema.get(word), str)]
     text = " ".join(": ".join(said).split()).replace("*/", "* /")
-    default = json.dumps(schema["default"], ensure_ascii=False) if "default" in schema else ""
+    default = canonical(schema["default"]) if "default" in schema else ""
     sentence = f"{text}." if text and default and text[-1] not in ".!?" else text
     shown = " ".join(filter(None, [sentence, f"Default: {default}." if default else ""])).replace("*/", "* /")
     if shown:
