@@ -30,7 +30,7 @@ from .config import LOOPBACK_HOSTS, Limits, Settings
 from .errors import ShareliteError
 from .metrics import Metrics
 from .project import Workers
-from .routes import commits, contracts, faults, pages, projects
+from .routes import commits, contracts, faults, pages, projects, sql
 from .routes.guard import Guard
 from .routes.house import House
 from .schema.bundle import SUFFIX, read
@@ -178,6 +178,7 @@ class Sharelite(Starlette):
             Route(project + "/commits", commits.commits, methods=["GET"]),
             Route(project + "/mutations", projects.mutate, methods=["POST"]),
             Route(project + "/contract", projects.contract, methods=["GET"]),
+            Route(project + "/sql", sql.run, methods=["POST"]),
             WebSocketRoute(project + "/live", self._live),
             Route("/v1/contracts", contracts.listed, methods=["GET"]),
             Route("/v1/contracts/{name}", contracts.look, methods=["GET"]),

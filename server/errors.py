@@ -34,6 +34,11 @@ class Refused(ShareliteError):
     def faults(self) -> tuple[Fault, ...]:
         return self.errors
 
+    def at(self, pointer: str) -> Refused:
+        """The same about one part of what was asked for. For refusals that are not about rows."""
+        inner = self.errors[0].pointer if self.errors else None
+        return Refused(self.code, self.message, (Fault(self.message, pointer=pointer + (inner or "")),))
+
     def refusal(self) -> Refusal:
         """What is recorded and sent: bounded, however much of what was pushed it would like to quote."""
         return Refusal(self.code, _short(self.message), tuple(map(_brief, self.errors[:MOST_FAULTS])))

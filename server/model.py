@@ -82,15 +82,38 @@ class Edit(Struct, frozen=True):
     missing: Literal["refuse", "skip"] = "refuse"
 
 
+#: Values for the parameters of a statement: by position, or by name without the sign in front.
+Params = tuple[Value, ...] | dict[str, Value]
+
+
 class Statement(Struct, frozen=True):
+    """One SQL statement. `many`: it runs once for each of these, instead of once with `params`."""
+
     sql: str
-    params: tuple[Value, ...] | dict[str, Value] = ()
+    params: Params = ()
+    many: tuple[Params, ...] | None = None
+
+
+class Result(Struct, frozen=True):
+    """What one statement gave. `types`: the declared types of its columns, None for an expression.
+
+    `affected`: rows that it wrote itself, -1 for one that cannot write. `last_id`: the rowid of the last row that it
+    inserted.
+    """
+
+    columns: tuple[str, ...]
+    types: tuple[str | None, ...]
+    rows: list[tuple[Value, ...]]
+    affected: int
+    last_id: int | None
+    seconds: float
 
 
 class Sql(Struct, frozen=True):
-    """SQL statements that run as one mutation."""
+    """SQL statements that run as one mutation. `answered`: somebody wants to know what each of them gave."""
 
     statements: tuple[Statement, ...]
+    answered: bool = False
 
 
 class Call(Struct, frozen=True):
@@ -135,11 +158,15 @@ class Refusal(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """The one answer a mutation gets. `version`: the commit's, or the version it was judged at."""
+    """The one answer a mutation gets. `version`: the commit's, or the version it was judged at.
+
+    `results`: what its statements gave, if somebody wanted to know. They are not kept: a repeat has none.
+    """
 
     kind: Literal["committed", "settled", "refused"]
     version: int
     refusal: Refusal | None = None
+    results: tuple[Result, ...] | None = None
 
 
 CommitKind = Literal["edit", "sql", "call", "schema", "rollback", "merge", "import"]

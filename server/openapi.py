@@ -13,6 +13,7 @@ BOOLEAN: JSON = {"type": "boolean"}
 ID: JSON = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 OBJECT: JSON = {"type": "object"}
 LIST: JSON = {"type": "array"}
+PARAMS: JSON = {"anyOf": [LIST, OBJECT]}
 
 
 def document(root: str = "") -> JSON:
@@ -139,6 +140,39 @@ SCHEMAS: JSON = {
         call=_maybe(TEXT),
         args=OBJECT,
     ),
+    "Statement": {
+        "anyOf": [
+            TEXT,
+            {**_object("sql", sql=TEXT, params=PARAMS, many=_list(PARAMS)), "additionalProperties": False},
+        ]
+    },
+    "Statements": {
+        **_object(
+            "statements",
+            statements=_list(_ref("Statement")),
+            transaction={**BOOLEAN, "default": True},
+            id={"type": "array", "prefixItems": [ID, {**WHOLE, "minimum": 1}], "minItems": 2, "maxItems": 2},
+            tag=_maybe({"type": "string", "maxLength": 256}),
+            level={"enum": ["any", "session", "linearizable"], "default": "any"},
+            version=_maybe(WHOLE),
+            at=_maybe(WHOLE),
+        ),
+        "additionalProperties": False,
+    },
+    "Result": {
+        "anyOf": [
+            _object(
+                "columns types rows affected last_id ms",
+                columns=_list(TEXT),
+                types=_list(_maybe(TEXT)),
+                rows=_list(LIST),
+                affected={"type": "integer"},
+                last_id={"anyOf": [{"type": "integer"}, OBJECT, {"type": "null"}]},
+                ms={"type": "number"},
+            ),
+            _object("error", error=OBJECT),
+        ]
+    },
     "Contract": _object(
         "name version hash created by", name=TEXT, version=WHOLE, hash=TEXT, created=WHOLE, by=TEXT, document=OBJECT
     ),
@@ -182,6 +216,13 @@ def _pages() -> JSON:
     page = _content(_object("commits version", commits=_list(_ref("Commit")), version=WHOLE))
     page["content"] |= {"text/event-stream": {"schema": TEXT}, "application/x-ndjson": {"schema": TEXT}}
     return {"description": "A page; live, as events; or all of them, one per line", **page}
+
+
+def _rows() -> JSON:
+    results = _object("version results", version=WHOLE, results=_list(_ref("Result")), repeated=BOOLEAN)
+    answer = _content(results)
+    answer["content"] |= {"application/x-ndjson": {"schema": TEXT}}
+    return {"description": "What each statement gave; or rows, one per line", **answer}
 
 
 HEAD: JSON = {
@@ -241,6 +282,14 @@ PATHS: JSON = {
                 403, 404, 408, 409, 410, 413, 415, 422, _200=_good("Its version", _object("version", version=WHOLE))
             ),
             _ref("Push"),
+        ),
+    },
+    "/v1/projects/{project}/sql": {
+        "parameters": _path("project", ID),
+        "post": _operation(
+            "SQL statements, as one transaction or each alone",
+            _answers(403, 404, 408, 409, 410, 413, 415, 422, _200=_rows()),
+            _ref("Statements"),
         ),
     },
     "/v1/projects/{project}/contract": {

@@ -22,6 +22,7 @@ from .road import Arrival, InCell, Replicator, Road, SchemaChange
 from .schema.contract import Contract
 from .schema.steps import Upgrade, compatible, plan
 from .schema.tables import create_steps, singletons
+from .sql.statements import Statements
 from .storage.copies import normalised
 from .storage.databases import Databases
 from .sync.feed import Feed
@@ -106,7 +107,7 @@ class Project:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopped: ShareliteError | None = None
-        self._readers: list[tuple[int, apsw.Connection]] = []
+        self._readers: list[tuple[int, Statements]] = []
 
     @property
     def version(self) -> int:
@@ -204,6 +205,10 @@ class Project:
 
     async def read(self, function: Callable[[apsw.Connection], T]) -> T:
         """Run a function with a read-only connection on a reader thread."""
+        return await self.query(lambda statements: function(statements.connection))
+
+    async def query(self, function: Callable[[Statements], T]) -> T:
+        """`read`, for a function that runs somebody's statements."""
         return await self._on(self._workers.reads, self._with_reader, function)
 
     async def plan_upgrade(self, contract: Contract) -> UpgradeReport:
@@ -366,23 +371,23 @@ class Project:
         finally:
             connection.close()
 
-    def _with_reader(self, function: Callable[[apsw.Connection], T]) -> T:
-        generation, connection = self._reader()
+    def _with_reader(self, function: Callable[[Statements], T]) -> T:
+        generation, reader = self._reader()
         try:
-            return function(connection)
+            return function(reader)
         finally:
-            if len(self._readers) < READERS_KEPT and not connection.in_transaction:
-                self._readers.append((generation, connection))
+            if len(self._readers) < READERS_KEPT and not reader.connection.in_transaction:
+                self._readers.append((generation, reader))
             else:
-                connection.close()
+                reader.close()
 
-    def _reader(self) -> tuple[int, apsw.Connection]:
+    def _reader(self) -> tuple[int, Statements]:
         while self._readers:
-            generation, connection = self._readers.pop()
+            generation, reader = self._readers.pop()
             if generation == self._databases.generation:
-                return generation, connection
-            connection.close()
-        return self._databases.generation, self._databases.data("read")
+                return generation, reader
+            reader.close()
+        return self._databases.generation, Statements(self._databases.data("read"), self._road.watch)
 
 
 class _Turnstile:

@@ -18,6 +18,8 @@ from msgspec import Struct
 from .cluster.alone import Verdict
 from .errors import NotJudged, NotLeading, Refused, Unavailable, UnknownOutcome
 from .model import Commit, CommitKind, Edit, EncodedCommit, Fault, Key, Mutation, Outcome, Sql
+from .sql.guard import Watchdog
+from .sql.statements import Statements
 from .storage.databases import Databases
 from .sync import texts, wire
 from .sync.apply import Mismatch, run_steps
@@ -139,6 +141,8 @@ class Road:
         self._ids = Ids(self._log)
         self._recent = Recent(self._commits)
         self._misread = misread
+        #: Interrupts statements that have had enough, also those of readers.
+        self.watch = Watchdog()
         self._former: dict[tuple[str, frozenset[str]], tuple[Fault, ...]] = {}
         self._rules: Rules | None = None
         self._rehearsal: Rehearsal | None = None
@@ -164,8 +168,8 @@ class Road:
             self._rehearsal.close()
         self._rules = rules
         self._former.clear()
-        connection = self._databases.data("rehearse")
-        self._rehearsal = Rehearsal(connection, rules, self._functions, self._touched_since, self._misread_by)
+        runner = Statements(self._databases.data("rehearse"), self.watch)
+        self._rehearsal = Rehearsal(runner, rules, self._functions, self._touched_since, self._misread_by)
 
     def travel(self, batch: Sequence[Mutation]) -> Arrival:
         """Take a batch along the road, behind what the cell has delivered. Raises apsw errors of broken files; then the
@@ -289,11 +293,11 @@ class Road:
             if found.refusal is not None:
                 outcomes.append(Outcome("refused", version, found.refusal))
             elif not found.changes:
-                outcomes.append(Outcome("settled", version))
+                outcomes.append(Outcome("settled", version, results=found.results))
             else:
                 version += 1
                 made.append(_commit(version, at, mutation, found))
-                outcomes.append(Outcome("committed", version))
+                outcomes.append(Outcome("committed", version, results=found.results))
         encoded = tuple([wire.encode_commit(commit, types) for commit in made])
         recorded = tuple(
             [

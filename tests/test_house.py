@@ -18,9 +18,9 @@ FLOORS = (
     ("__main__", "commands"),
     ("app",),
     ("routes", "sockets", "openapi"),
-    ("project", "road", "catalog", "auth", "tokens"),
+    ("project", "road", "statements", "transactions", "catalog", "auth", "tokens"),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
-    ("model", "errors", "names", "records", "config", "logs", "metrics"),
+    ("model", "errors", "constraints", "values", "names", "records", "config", "logs", "metrics"),
 )
 WINGS = FLOORS[4]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

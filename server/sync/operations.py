@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import apsw
 
+from ..constraints import constraint_code
 from ..errors import Refused
 from ..model import Edit, Expectation, Fault, Key, Operation, Row, Value
 from . import texts
@@ -152,16 +153,6 @@ class Operations:
         sql = texts.select(table.name, table.key, columns)
         row: tuple[Value, ...] | None = self._connection.execute(sql, key).fetchone()
         return row if row is None or columns else ()
-
-
-def constraint_code(problem: apsw.ConstraintError) -> str:
-    """The refusal code for what SQLite found."""
-    extended = getattr(problem, "extendedresult", 0)
-    if extended in (apsw.SQLITE_CONSTRAINT_PRIMARYKEY, apsw.SQLITE_CONSTRAINT_ROWID):
-        return "exists"
-    if extended == apsw.SQLITE_CONSTRAINT_UNIQUE:
-        return "unique"
-    return "reference" if extended == apsw.SQLITE_CONSTRAINT_FOREIGNKEY else "invalid"
 
 
 def _constraint(problem: apsw.ConstraintError, operation: Operation) -> Refused:

@@ -12,7 +12,7 @@ import apsw
 from msgspec import Struct
 
 from ..errors import Refused
-from ..model import Change, Edit, Fault, Key, Mutation, Refusal, Row, Sql
+from ..model import Change, Edit, Fault, Key, Mutation, Refusal, Result, Row, Sql
 from . import texts
 from .apply import ChangeWriter
 from .capture import Capture
@@ -20,7 +20,7 @@ from .checks import Checks
 from .operations import Operations
 from .rules import Rules
 from .shape import Shape, shapes
-from .statements import Function, Transaction, run_call, run_sql
+from .statements import Function, Runner, Transaction, run_call, run_sql
 from .touched import Touched, restated
 from .wire import encode_key
 
@@ -35,6 +35,7 @@ class Judged(Struct, frozen=True):
     changes: tuple[Change, ...] = ()
     skipped: tuple[tuple[str, Key], ...] = ()
     refusal: Refusal | None = None
+    results: tuple[Result, ...] | None = None
 
 
 class Rehearsal:
@@ -46,13 +47,14 @@ class Rehearsal:
 
     def __init__(
         self,
-        connection: apsw.Connection,
+        runner: Runner,
         rules: Rules,
         functions: Mapping[str, Function],
         touched_since: Callable[[str, Key, int], bool],
         misread: Callable[[str, frozenset[str]], tuple[Fault, ...]],
     ) -> None:
-        self._connection = connection
+        self._runner = runner
+        self._connection = connection = runner.connection
         self._rules = rules
         self._functions = functions
         self._shapes = shapes(connection)
@@ -96,7 +98,7 @@ class Rehearsal:
                 self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        self._connection.close()
+        self._runner.close()
 
     def _watch(self, mutation: Mutation) -> None:
         """Create capture where the mutation may write, before the transaction that takes everything back."""
@@ -115,7 +117,7 @@ class Rehearsal:
         start, self._changes = self._seq, []
         try:
             self._understood(mutation)
-            skipped = self._execute(mutation)
+            skipped, results = self._execute(mutation)
             self._checks.foreign_keys(self._changes)
             changes = self._faithful(start)
             _storable(changes)
@@ -130,7 +132,7 @@ class Rehearsal:
             return Judged(refusal=_explained(refused.refusal(), mutation, self._rules))
         self._connection.execute("RELEASE mutation")
         self._fresh.update((change.table, change.key) for change in changes)
-        return Judged(tuple(changes), tuple(skipped))
+        return Judged(tuple(changes), tuple(skipped), results=results)
 
     def _understood(self, mutation: Mutation) -> None:
         if mutation.contract in (None, self._rules.hash) or not isinstance(mutation.body, Edit):
@@ -139,20 +141,21 @@ class Rehearsal:
         if faults:
             raise Refused("contract_changed", f"the contract has changed: {faults[0].message}", faults)
 
-    def _execute(self, mutation: Mutation) -> list[tuple[str, Key]]:
+    def _execute(self, mutation: Mutation) -> tuple[list[tuple[str, Key]], tuple[Result, ...] | None]:
+        """The rows that were skipped, and what statements gave."""
         body = mutation.body
         if isinstance(body, Edit):
             if len(body.operations) == 1:
                 skipped = self._operations.run(body, _later)
                 self._captured()
-                return skipped
-            return self._operations.run(body, self._captured)
+                return skipped, None
+            return self._operations.run(body, self._captured), None
         if isinstance(body, Sql):
-            run_sql(self._connection, body, self._captured)
-        else:
-            transaction = Transaction(self._connection, self._operations, self._captured)
-            run_call(self._connection, body, self._functions, transaction)
-        return []
+            results = run_sql(self._runner, body, self._captured)
+            return [], results if body.answered else None
+        transaction = Transaction(self._runner, self._operations, self._captured)
+        run_call(self._runner, body, self._functions, transaction)
+        return [], None
 
     def _captured(self) -> None:
         changes, self._seq = self._capture.since(self._seq)

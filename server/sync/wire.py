@@ -6,8 +6,6 @@ value in an ANY column, `{"$b": "<base64>"}` a blob. Row values travel, never SQ
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -29,11 +27,11 @@ from ..model import (
     MutationId,
     Operation,
     Row,
-    Value,
 )
+from ..values import SAFE as SAFE
+from ..values import decode_value as decode_value
+from ..values import encode_value as encode_value
 
-SAFE = 2**53
-INT64 = 2**63
 #: Operations in one mutation; more come as several mutations.
 MOST_OPERATIONS = 200_000
 CLIENT_DIGITS = frozenset("0123456789abcdef")
@@ -174,55 +172,6 @@ def decode_row(values: dict[str, Any], table: str, key: list[Any]) -> dict[str, 
             fault = Fault(str(problem), table, key, "/" + column.replace(".", "/"))
             raise Refused("invalid", f"{table}: {column}: {problem}", (fault,)) from None
     return out
-
-
-def decode_value(value: Any) -> Any:
-    """One wire value; raises ValueError."""
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return value
-    if kind is int:
-        if not -INT64 <= value < INT64:
-            raise ValueError("an integer has at most 64 bits")
-        return value
-    if kind is float:
-        if value - value != 0.0:
-            raise ValueError("NaN and infinities are not values")
-        return value
-    if kind is dict and len(value) == 1:
-        ((tag, inner),) = value.items()
-        return _tagged(tag, inner)
-    raise ValueError('a value is null, a string, a number, {"$i"}, {"$r"} or {"$b"}')
-
-
-def _tagged(tag: str, inner: Any) -> Value:
-    if tag == "$i" and isinstance(inner, str) and len(inner) <= 20:
-        number = int(inner)
-        if -INT64 <= number < INT64:
-            return number
-        raise ValueError("an integer has at most 64 bits")
-    if tag == "$r" and isinstance(inner, int | float) and not isinstance(inner, bool):
-        if isinstance(inner, int) and abs(inner) > 2**1000:
-            raise ValueError("NaN and infinities are not values")
-        return float(inner)
-    if tag == "$b" and isinstance(inner, str):
-        try:
-            return base64.b64decode(inner, validate=True)
-        except binascii.Error:
-            raise ValueError("$b: is not base64") from None
-    raise ValueError(f"{tag}: is not a kind of value")
-
-
-def encode_value(value: Value, any_column: bool = True) -> Any:
-    """One stored value as JSON can hold it. `any_column`: the column does not say by itself that a number is REAL."""
-    kind = type(value)
-    if kind is str or value is None:
-        return value
-    if kind is int:
-        return value if -SAFE < value < SAFE else {"$i": str(value)}  # type: ignore[operator]
-    if kind is float:
-        return {"$r": value} if any_column and value.is_integer() else value  # type: ignore[union-attr]
-    return {"$b": base64.b64encode(value).decode()}  # type: ignore[arg-type]
 
 
 def encode_key(key: Key) -> list[Any]:

@@ -1,0 +1,267 @@
+"""Statements of somebody on a project: reads on a reader's thread, writes as mutations on the road (SPEC Q)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .errors import BadRequest, Refused, ShareliteError, Unavailable
+from .model import Fault, Mutation, Outcome, Result, Sql, Statement, Value
+from .sql import answers
+from .sql.guard import READ_SECONDS
+from .sql.reading import kind
+from .sql.requests import Request
+from .sql.spool import Spool
+from .sql.statements import Statements
+
+if TYPE_CHECKING:
+    from .project import Project
+
+#: Who reads at a version that this node has not reached yet waits so long for it.
+PATIENCE = 5.0
+#: Sets of parameters of one mutation, where statements run each alone: so long nobody else has the turn.
+PIECE = 1000
+#: Rows that are encoded without leaving the event loop.
+LARGE = 200
+POSITION = 'SELECT version FROM main."_sharelite" WHERE id=1'
+
+
+class VersionGone(ShareliteError):
+    """There is nothing from which this version could be read."""
+
+    code = "version_gone"
+
+    def __init__(self, wanted: int, present: int) -> None:
+        self.wanted, self.present = wanted, present
+
+    def __str__(self) -> str:
+        return f"version {self.wanted} cannot be read here: the project is at {self.present}, and has no image of it"
+
+
+class Judged(ShareliteError):
+    """A mutation of statements was refused, at a version."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        assert outcome.refusal is not None
+        self.code, self.message, self.errors = outcome.refusal.code, outcome.refusal.message, outcome.refusal.errors
+        self.version = outcome.version
+
+    def __str__(self) -> str:
+        return self.message
+
+    def faults(self) -> tuple[Fault, ...]:
+        return self.errors
+
+
+async def run(project: Project, request: Request, user: str) -> bytes:
+    """The body of the answer. Raises Judged and everything that reading and mutating raise."""
+    check(request.statements)
+    if request.reads and request.id is None:
+        await reached(project, request)
+        return await read(project, request)
+    if request.at is not None:
+        raise BadRequest("at: what may write runs at the present version; read in a request of its own")
+    if request.together:
+        return await _together(project, request, user)
+    return await _each(project, request, user)
+
+
+def check(statements: Sequence[Statement]) -> None:
+    """Raises BadRequest for what has an address of its own."""
+    for place, statement in enumerate(statements):
+        if kind(statement.sql) == "transaction":
+            raise BadRequest(
+                f"statements/{place}: transactions are begun and ended by POST .../transactions, "
+                "or by the messages of the websocket; statements of one request are one transaction anyway"
+            )
+
+
+async def reached(project: Project, request: Request) -> None:
+    """Wait until this node has the version that the caller has seen. Raises Unavailable.
+
+    A node that is alone has the newest version always, so that every read of it is linearizable.
+    """
+    if project.version >= request.version:
+        return
+    news = asyncio.Event()
+    subscription = project.feed.subscribe(news.set)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while project.version < request.version:
+                await news.wait()
+                news.clear()
+    except TimeoutError:
+        raise Unavailable(f"version {request.version} is not here yet, the project is at {project.version}") from None
+    finally:
+        subscription.close()
+
+
+async def read(project: Project, request: Request) -> bytes:
+    """Run statements that only read, all of them on one state of the project. Raises Refused, VersionGone."""
+
+    def work(statements: Statements) -> bytes:
+        with snapshot(statements, request.at) as version, statements.guard.within(READ_SECONDS):
+            found = [answers.result(one(statements, each, place)) for place, each in enumerate(request.statements)]
+        return answers.answer(version, found)
+
+    return await project.query(work)
+
+
+async def lines(project: Project, request: Request) -> AsyncIterator[bytes]:
+    """The rows of statements that only read, line by line. The read goes at its own pace, whoever takes the lines at
+    his. What is wrong before the first line is raised; what is wrong later is the last line."""
+    loop = asyncio.get_running_loop()
+    news = asyncio.Event()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(news.set)
+
+    spool = Spool(wake)
+    reading = asyncio.ensure_future(project.query(partial(_spooled, request, spool)))
+    reading.add_done_callback(lambda done: _seen(done, news))
+    begun = False
+    try:
+        while True:
+            news.clear()
+            if (chunk := spool.take()) is not None:
+                begun = True
+                yield chunk
+            elif reading.done():
+                break
+            else:
+                await news.wait()
+        await reading
+    except ShareliteError as problem:
+        if not begun:
+            raise
+        yield answers.error(problem) + b"\n"
+    finally:
+        spool.abandon()
+
+
+def _seen(done: asyncio.Future[None], news: asyncio.Event) -> None:
+    """Take note of how it ended, also where nobody waits for it any more."""
+    if not done.cancelled():
+        done.exception()
+    news.set()
+
+
+def _spooled(request: Request, spool: Spool, statements: Statements) -> None:
+    spool.stopped_by(statements.guard.stop)
+    try:
+        with snapshot(statements, request.at) as version, statements.guard.within(READ_SECONDS):
+            for place, statement in enumerate(request.statements):
+                into = _Lines(spool, place, version)
+                result = one(statements, statement, place, take=into.rows, head=into.head)
+                spool.put(answers.tail(into.count, result.seconds))
+    finally:
+        spool.stopped_by(None)
+
+
+class _Lines:
+    """Puts the rows of one statement into a spool, behind a line that says what they are."""
+
+    def __init__(self, spool: Spool, place: int, version: int) -> None:
+        self._spool, self._place, self._version = spool, place, version
+        self.count = 0
+
+    def head(self, columns: tuple[str, ...], types: tuple[str | None, ...]) -> None:
+        self._spool.put(answers.head(self._place, self._version, columns, types))
+
+    def rows(self, chunk: Sequence[tuple[Value, ...]]) -> None:
+        self.count += len(chunk)
+        self._spool.put(answers.lines(chunk))
+
+
+@contextmanager
+def snapshot(statements: Statements, at: int | None = None) -> Iterator[int]:
+    """One state of the project; its version. Raises VersionGone."""
+    connection = statements.connection
+    connection.execute("BEGIN")
+    try:
+        row: Any = connection.execute(POSITION).fetchone()
+        version = int.from_bytes(row[0], "big")
+        if at is not None and at != version:
+            raise VersionGone(at, version)
+        yield version
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def one(statements: Statements, statement: Statement, place: int, **more: Any) -> Result:
+    """Run one of several; a refusal says which of them it was. Raises Refused."""
+    try:
+        return statements.run(statement, **more)
+    except UnicodeDecodeError:
+        raise Refused("invalid", "a text is not UTF-8; read it as CAST(... AS BLOB)").at(
+            f"/statements/{place}"
+        ) from None
+    except Refused as refused:
+        raise refused.at(f"/statements/{place}") from None
+
+
+async def _together(project: Project, request: Request, user: str) -> bytes:
+    body = Sql(request.statements, answered=True)
+    mutation = Mutation(user, body, request.id, None, request.tag, request.body_hash, size=request.size)
+    outcome = await project.mutate(mutation)
+    if outcome.refusal is not None:
+        raise Judged(outcome)
+    if outcome.results is None:
+        return answers.answer(outcome.version, (), b',"repeated":true')
+    return answers.answer(outcome.version, await encoded(outcome.results))
+
+
+async def encoded(results: Sequence[Result]) -> list[bytes]:
+    if sum(len(result.rows) for result in results) > LARGE:
+        return await asyncio.to_thread(lambda: [answers.result(result) for result in results])
+    return [answers.result(result) for result in results]
+
+
+async def _each(project: Project, request: Request, user: str) -> bytes:
+    """Every statement for itself: what is wrong with one stops no other."""
+    found: list[bytes] = []
+    version = project.version
+    for place, statement in enumerate(request.statements):
+        try:
+            if kind(statement.sql) == "read":
+                found.append(await _alone(project, statement, place))
+                continue
+            results: list[Result] = []
+            for piece in _pieces(statement):
+                mutation = Mutation(user, Sql((piece,), answered=True), tag=request.tag, size=request.size)
+                outcome = await project.mutate(mutation)
+                version = max(version, outcome.version)
+                if outcome.refusal is not None:
+                    raise Judged(outcome)
+                results += outcome.results or ()
+            found += await encoded([_joined(results)])
+        except ShareliteError as problem:
+            found.append(answers.error(problem))
+    return answers.answer(version, found)
+
+
+async def _alone(project: Project, statement: Statement, place: int) -> bytes:
+    def work(statements: Statements) -> bytes:
+        with snapshot(statements), statements.guard.within(READ_SECONDS):
+            return answers.result(one(statements, statement, place))
+
+    return await project.query(work)
+
+
+def _pieces(statement: Statement) -> Iterator[Statement]:
+    """A statement with many sets of parameters as mutations that nobody has to wait for."""
+    if statement.many is None or len(statement.many) <= PIECE:
+        yield statement
+    else:
+        for start in range(0, len(statement.many), PIECE):
+            yield Statement(statement.sql, many=statement.many[start : start + PIECE])
+
+
+def _joined(results: Sequence[Result]) -> Result:
+    first, last = results[0], results[-1]
+    rows = [row for result in results for row in result.rows]
+    affected, seconds = sum(result.affected for result in results), sum(result.seconds for result in results)
+    return Result(first.columns, first.types, rows, affected, last.last_id, seconds)
