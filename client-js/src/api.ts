@@ -21,7 +21,7 @@ export type Key = Value[];
 export type Unsubscribe = () => void;
 
 /** Where a change came from, so that nobody answers his own echo. */
-export type Origin = 'local' | 'remote' | 'rebase' | 'draft' | 'load';
+export type Origin = 'local' | 'remote' | 'rebase' | 'undo' | 'draft' | 'load';
 export interface ChangeInfo {
   origin: Origin;
   /** The tag that the writer gave to the mutation. */
@@ -99,6 +99,69 @@ export interface Draft {
   save(options?: WriteOptions): Sent | undefined;
 }
 
+/** A place that an undo or redo left as it is, and why. */
+export interface Left {
+  path: string;
+  /**
+   * `changed`: somebody has written to it since; `gone`: its row was deleted; `there`: a row of its key is there again;
+   * `used`: rows of others hang on it; `unknown`: the contract has it no more; `refused`: the contract or the server
+   * forbids it.
+   */
+  why: 'changed' | 'gone' | 'there' | 'used' | 'unknown' | 'refused';
+  /** For a person, where there is more to say. */
+  message?: string;
+}
+
+export interface Undone {
+  /** Whether anything was taken back. */
+  done: boolean;
+  /** The tag of the step; undefined if it had none, or if there was no step. */
+  tag?: string;
+  /** What was taken back. */
+  paths: string[];
+  left: Left[];
+  sent?: Sent;
+}
+
+/**
+ * Undo and redo of what was done through this store (`undoOf`). A step is one mutation, or all that follow each other
+ * with one tag: a drag. What others did later is never taken back; undoing far and redoing back changes nothing.
+ */
+export interface Undo {
+  readonly canUndo: boolean;
+  readonly canRedo: boolean;
+  /** The tags of the steps that would be undone and redone next. */
+  readonly undoTag: string | undefined;
+  readonly redoTag: string | undefined;
+  /** Takes back the last step, as one mutation with the step's tag. Throws StoreError if one may not write here. */
+  undo(): Undone;
+  redo(): Undone;
+  /** Ends the step: what follows is another one, whatever its tag. */
+  mark(): void;
+  /** Until the returned function is called, everything is one step. */
+  group(): () => void;
+  /** Calls back when something above has changed, with what an undo could not do after all (the server decides later). */
+  subscribe(callback: (late: Left[]) => void): Unsubscribe;
+  /** Forgets every step. */
+  clear(): void;
+  /** Stops following the store; what is kept stays kept. */
+  close(): void;
+}
+
+/** The part of the page's `Storage` that is used; texts by name. */
+export type Shelf = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+
+export interface UndoOptions {
+  /** The most steps that are remembered. Default 200. */
+  depth?: number;
+  /** Writes of one tag that follow each other sooner than this many milliseconds are one step. Default 1000. */
+  pause?: number;
+  /** Where the steps are kept over a reload of the page; null: nowhere. Default: the page's sessionStorage, if it has one. */
+  shelf?: Shelf | null;
+  /** Names the steps where one page has several stores of one project. */
+  name?: string;
+}
+
 export interface Presence {
   set(state: Tree): void;
   /** Peers by client id, without oneself. */
@@ -107,6 +170,8 @@ export interface Presence {
 }
 
 export interface Store {
+  /** The id of the project. */
+  readonly project: string;
   readonly status: Status;
   readonly presence: Presence;
   /** The contract's JSON Schema document, for forms. */

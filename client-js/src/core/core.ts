@@ -8,8 +8,9 @@ import type { Db } from '../engine/types.js';
 import { Confirmed } from './confirmed.js';
 import { Edits } from './edits.js';
 import { Draft, isSameId, type Pending } from './layers.js';
+import { readRow } from './rows.js';
 import { merge, touch } from './touched.js';
-import type { Change, Check, Commit, DraftId, Edited, MutationId, Operation, PendOptions, Rebased, TableInfo, Writer } from './types.js';
+import type { Change, Check, Commit, DraftId, Edited, Key, MutationId, Operation, PendOptions, Rebased, Row, TableInfo, Writer } from './types.js';
 
 export class Core {
   private readonly confirmed: Confirmed;
@@ -129,6 +130,17 @@ export class Core {
     return this.rebase(() => {
       if (previous.edits.capture.ready) this.edits.capture.install();
     });
+  }
+
+  /** One row as it lies there at this moment (inside of an edit: below the drafts above it). */
+  row(table: string, key: Key): Row | undefined {
+    const info = this.tables.get(table);
+    return info && readRow(this.db, info, key);
+  }
+
+  /** The rows that name this one at this moment. */
+  users(table: string, key: Key, row: Row): [table: string, key: Key][] {
+    return this.edits.references.users(table, key, row);
   }
 
   /** The confirmed rows as a database file. */

@@ -70,6 +70,17 @@ export class Net {
     entry.old = row(Object.keys(entry.now).map((column) => [column, oldCell(effect, column, entry.now)] as const));
   }
 
+  /** Where somebody else wrote in between, what this change found counts as the old value, not what was there at first. */
+  meet(change: Change): void {
+    const entry = this.entries.get(idOf(change));
+    if (entry === undefined || entry.whole || change[0] !== 'u') return;
+    for (const column of Object.keys(change[3])) {
+      if (!(column in entry.now) || sameCell(entry.now[column]!, change[4][column] ?? null)) continue;
+      delete entry.now[column];
+      delete entry.old[column];
+    }
+  }
+
   forget(operation: Operation): void {
     this.entries.delete(idOf(operation));
   }

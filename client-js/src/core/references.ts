@@ -39,6 +39,16 @@ export class References {
     });
   }
 
+  /** The rows that name this one, rows of its nested lists included: what its deletion would change, take along or be refused for. */
+  users(name: string, key: Key, row: Row): [table: string, key: Key][] {
+    return (this.incoming.get(name) ?? []).flatMap((reference) => {
+      const values = this.valuesBefore(name, key, row, reference.targetColumns);
+      const where = reference.columns.map(equals).join(' AND ');
+      const keys = this.tables.get(reference.table)!.key.map(quoted).join(',');
+      return this.db.all(`SELECT ${keys} FROM main.${quoted(reference.table)} WHERE ${where}`, values).map((found): [string, Key] => [reference.table, found]);
+    });
+  }
+
   /** Throws `CannotApply` with code `reference`. */
   check(changes: readonly Change[]): void {
     for (const change of changes) {

@@ -18,7 +18,10 @@ export class Loaded {
   paths!: Paths;
   rules!: EditRules;
 
-  private constructor(readonly db: Db) {
+  private constructor(
+    readonly db: Db,
+    readonly project: string,
+  ) {
     this.readContract();
     this.core = new Core(db);
   }
@@ -30,7 +33,7 @@ export class Loaded {
       db = engine.open(bytes);
       const [found] = db.get(POSITION) ?? [];
       if (found !== project) throw new StoreError('wrong_project', `the server sent the database of ${String(found)}, not of ${project}`);
-      return new Loaded(db);
+      return new Loaded(db, project);
     } catch (error) {
       db?.close();
       if (error instanceof StoreError) throw error;

@@ -7,7 +7,7 @@
 import type {
   ChangeInfo, Draft, Outcome, Sent, Status, Store, Tree, Tx, Unsubscribe, Value, WriteOptions,
 } from '../api.js';
-import type { Change, Check, Commit, DraftId, Edited, Rebased } from '../core/types.js';
+import type { Change, Check, Commit, DraftId, Edited, Rebased, Writer } from '../core/types.js';
 import { StoreError, invalid } from '../errors.js';
 import { changedPaths } from '../paths/of.js';
 import type { About } from '../reactive/reactive.js';
@@ -17,6 +17,7 @@ import type { Welcome } from '../sync/messages.js';
 import type { Outbox } from '../sync/outbox.js';
 import type { Platform } from '../sync/platform.js';
 import { Callbacks } from './callbacks.js';
+import { DESK, type Desk, type Written } from './desk.js';
 import { LocalDraft, type DraftDesk } from './draft.js';
 import type { Loaded } from './loaded.js';
 import { PresenceBoard } from './presence.js';
@@ -34,6 +35,8 @@ export class LiveStore implements Store, DraftDesk {
   private readonly onStatus = new Callbacks<[Status]>();
   private readonly onRefused = new Callbacks<[Refused]>();
   private readonly onContract = new Callbacks<[string]>();
+  private readonly onWritten = new Callbacks<[Written]>();
+  private readonly onOwn = new Callbacks<[Commit]>();
   private readonly topics = new Map<string, Callbacks<[data: unknown, from: string]>>();
   /** Settled at a version that the feed has yet to bring. */
   private early: Outcome[] = [];
@@ -54,6 +57,10 @@ export class LiveStore implements Store, DraftDesk {
   }
 
   // What an editor asks.
+
+  get project(): string {
+    return this.loaded.project;
+  }
 
   get status(): Status {
     const { version } = this.loaded.core;
@@ -97,7 +104,7 @@ export class LiveStore implements Store, DraftDesk {
   }
 
   tx(fn: (t: Tx) => void, options: WriteOptions = {}): Sent {
-    return this.write('local', options, (check) => this.loaded.core.edit((writer) => this.body(writer).run(fn), check)) ?? this.nothing();
+    return this.write('local', options, (check) => this.loaded.core.edit((writer) => this.body(writer).run(fn), check))?.sent ?? this.nothing();
   }
 
   set(path: string, value: Tree, options: WriteOptions = {}): Sent {
@@ -150,7 +157,7 @@ export class LiveStore implements Store, DraftDesk {
     this.subscriptions.clear();
     this.topics.clear();
     this.state('closed', undefined);
-    for (const callbacks of [this.onStatus, this.onRefused, this.onContract]) callbacks.clear();
+    for (const callbacks of [this.onStatus, this.onRefused, this.onContract, this.onWritten, this.onOwn]) callbacks.clear();
     this.loaded.core.close();
   }
 
@@ -177,7 +184,20 @@ export class LiveStore implements Store, DraftDesk {
   }
 
   saveDraft(id: DraftId, options: WriteOptions): Sent | undefined {
-    return this.write('draft', options, (check) => this.loaded.core.saveDraft(id, check));
+    return this.write('draft', options, (check) => this.loaded.core.saveDraft(id, check))?.sent;
+  }
+
+  // What the parts beside the store ask.
+
+  get [DESK](): Desk {
+    const store = this;
+    return {
+      get loaded() { return store.loaded; },
+      timers: this.platform.timers,
+      mutate: (options, edit) => this.write('undo', options, (check) => this.loaded.core.edit((writer: Writer) => edit(writer), check)),
+      onWritten: (callback) => this.onWritten.add(callback),
+      onOwn: (callback) => this.onOwn.add(callback),
+    };
   }
 
   // What the link brings.
@@ -194,10 +214,15 @@ export class LiveStore implements Store, DraftDesk {
 
   commits(commits: Commit[]): void {
     const rebased = this.loaded.core.receive(commits);
-    for (const commit of commits) if (commit.id) this.outbox.answer({ kind: 'committed', id: commit.id, version: commit.v });
+    for (const commit of commits) if (commit.id?.[0] === this.outbox.client) this.own(commit, commit.id);
     this.rebased(rebased, aboutBatch(commits, this.outbox.client));
     this.settleEarly();
     this.onStatus.emit(this.status);
+  }
+
+  private own(commit: Commit, id: Sent['id']): void {
+    this.onOwn.emit(commit);
+    this.outbox.answer({ kind: 'committed', id, version: commit.v });
   }
 
   answered(outcome: Outcome): void {
@@ -270,7 +295,7 @@ export class LiveStore implements Store, DraftDesk {
   }
 
   /** The push is made while the edit can still be undone: what cannot be sent leaves nothing behind. */
-  private write(origin: 'local' | 'draft', options: WriteOptions, edit: (check: Check) => Edited): Sent | undefined {
+  private write(origin: Written['origin'], options: WriteOptions, edit: (check: Check) => Edited): { sent: Sent; changes: Change[] } | undefined {
     this.mayWrite(options);
     const { core, contract, rules, db } = this.loaded;
     let body: Record<string, unknown> | undefined;
@@ -278,9 +303,11 @@ export class LiveStore implements Store, DraftDesk {
       rules.check(db, touched);
       if (changes.length > 0 || options.expect?.length) body = pushBody(contract.hash, changes, core.tables, options);
     }));
-    const sent = body && this.send(body, edited.changes, options);
+    const { changes } = edited;
+    const sent = body && this.send(body, changes, options);
+    if (sent !== undefined) this.onWritten.emit({ ...local(origin, options.tag), id: sent.id, origin, changes });
     this.tell(edited, () => local(origin, options.tag));
-    return sent;
+    return sent && { sent, changes };
   }
 
   private send(body: Record<string, unknown>, changes: Change[], { missing }: WriteOptions): Sent {
@@ -318,6 +345,6 @@ export class LiveStore implements Store, DraftDesk {
   }
 }
 
-function local(origin: 'local' | 'draft', tag?: string): Omit<ChangeInfo, 'paths'> {
+function local(origin: Written['origin'], tag?: string): Omit<ChangeInfo, 'paths'> {
   return { origin, ...(tag === undefined ? {} : { tag }) };
 }

@@ -4,8 +4,10 @@
  */
 import { encodeChange, type Json } from '../../src/capture/wire.js';
 import { decodeChange } from '../../src/capture/wire.js';
+import { sameCell } from '../../src/capture/capture.js';
 import { Core } from '../../src/core/core.js';
-import type { Change, Commit, MutationId, Operation } from '../../src/core/types.js';
+import { readRow } from '../../src/core/rows.js';
+import type { Change, Commit, Key, MutationId, Operation, Row } from '../../src/core/types.js';
 import type { Db, Engine } from '../../src/engine/types.js';
 import type { Platform } from '../../src/sync/platform.js';
 import { firstFile } from './file.js';
@@ -169,14 +171,31 @@ export class FakeServer {
   private run(push: Message, id: MutationId): object | undefined {
     const before = this.version;
     const operations = ((push.changes ?? []) as Json[]).map((change) => operationOf(change as Json[]));
+    const missing = push.missing === 'skip' ? operations.filter((operation) => operation[0] === 'u' && !this.row(operation)) : [];
     try {
-      this.decide(operations, { id, by: 'ben', ...(push.tag === undefined ? {} : { tag: push.tag as string }) });
+      if (!((push.expect ?? []) as Json[][]).every((item) => this.holds(item))) return this.refuse(id, 'conflict');
+      this.decide(operations.filter((operation) => !missing.includes(operation)), { id, by: 'ben', ...(push.tag === undefined ? {} : { tag: push.tag as string }) });
     } catch (error) {
-      this.outcomes.set(String(id), { version: this.version, code: 'invalid' });
-      return { type: 'refused', id, version: this.version, code: 'invalid', message: String(error), errors: [] };
+      return this.refuse(id, 'invalid', String(error));
     }
     this.outcomes.set(String(id), { version: this.version });
     return this.version === before ? { type: 'settled', id, version: before } : undefined;
+  }
+
+  private refuse(id: MutationId, code: string, message = code): object {
+    this.outcomes.set(String(id), { version: this.version, code });
+    return { type: 'refused', id, version: this.version, code, message, errors: [] };
+  }
+
+  private row([, table, key]: readonly [string, string, Key, ...unknown[]]): Row | undefined {
+    return readRow(this.db, this.core.tables.get(table)!, key);
+  }
+
+  private holds([kind, table, key, cells]: Json[]): boolean {
+    if (kind !== '=') throw new Error(`the fake judges no ${String(kind)}`);
+    const [, name, place, wanted] = decodeChange(['i', table, key, cells]) as ['i', string, Key, Row];
+    const found = this.row(['=', name, place]);
+    return found !== undefined && Object.keys(wanted).every((column) => sameCell(found[column] ?? null, wanted[column] ?? null));
   }
 
   private decide(operations: Operation[], more: Partial<Commit>): void {

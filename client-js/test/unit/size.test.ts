@@ -12,7 +12,7 @@ it(`is at most ${LIMIT / 1024} KiB on the way, without its engine (S15)`, async 
     build: {
       write: false,
       target: 'es2022',
-      lib: { entry: fileURLToPath(new URL('../../src/index.ts', import.meta.url)), formats: ['es'], fileName: 'client' },
+      lib: { entry: fileURLToPath(new URL('../size/open.ts', import.meta.url)), formats: ['es'], fileName: 'client' },
       rolldownOptions: { external: [/sqlite-wasm$/, 'sql.js'], output: { minify: true } },
     },
   })) as Rolldown.RolldownOutput[];

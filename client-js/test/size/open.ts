@@ -1,0 +1,2 @@
+/** What a page takes that opens a store and nothing else. */
+export { openStore, openStoreOn, StoreError } from '../../src/index.js';
