@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -25,19 +26,26 @@ from starlette.websockets import WebSocket
 
 from .auth import Authenticate, Gate, local
 from .catalog import Catalog
+from .cellnode import CellNode
 from .cluster.alone import Alone
+from .cluster.cell import Cell
+from .cluster.links import Links
+from .cluster.plan import Plan
+from .cluster.port import Port
 from .config import LOOPBACK_HOSTS, Limits, Settings
-from .errors import ShareliteError
+from .errors import NotFound, ShareliteError
 from .metrics import Metrics
 from .project import Workers
 from .routes import commits, contracts, faults, pages, projects, sql
+from .routes.away import Away, answers
 from .routes.guard import Guard
 from .routes.house import House
 from .schema.bundle import SUFFIX, read
+from .schema.contract import Contract
 from .sockets.hall import Hall
 from .storage.files import Files
 from .storage.lock import Lock
-from .storage.node import identity
+from .storage.node import Node, identity
 from .sync.actions import TRY_LATER
 from .tokens import load_keys
 
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 #: Threads for the turns of projects and for readers; what they do is mostly waiting for the disk.
 TURN_THREADS = 8
+CELL_TURN_THREADS = 64
 READ_THREADS = 8
 
 
@@ -60,14 +69,15 @@ def create_app(
     hosts: Iterable[str] | None = None,
     public: Iterable[str] = (),
     limits: Limits | None = None,
+    cell: InCell | None = None,
 ) -> Sharelite:
     """A server on a data directory.
 
     Who may do what comes from `keys` (a key file for tokens) or `authenticate` (one's own login: the bearer token or
     None, and the request, to an `Identity` or None); without either everybody is the owner, so such a server answers
     to the names of the loopback address only. `origins`: other sites whose pages may call; `hosts`: names that this
-    server goes by (default: any, with a login); `public`: patterns of projects that everybody may read. Raises
-    KeysInvalid.
+    server goes by (default: any, with a login); `public`: patterns of projects that everybody may read; `cell`: this
+    is a node of one. Raises KeysInvalid.
     """
     if authenticate is None:
         authenticate = load_keys(Path(keys)) if keys is not None else local
@@ -81,7 +91,14 @@ def create_app(
         public=tuple(public),
         limits=limits or Limits(),
     )
-    return Sharelite(settings, authenticate)
+    return Sharelite(settings, authenticate, cell)
+
+
+class InCell(Struct, frozen=True):
+    """The plan of the cell that a server is a node of, and what opens its end of the replicated log."""
+
+    plan: Plan
+    port: Callable[[Plan, Node, Path], Port]
 
 
 class NoContracts(ShareliteError):
@@ -105,13 +122,16 @@ def contract_files(folder: Path) -> list[Path]:
 class Sharelite(Starlette):
     """The application. `running` is its life: everything between opening the data directory and closing it."""
 
-    def __init__(self, settings: Settings, authenticate: Authenticate) -> None:
+    def __init__(self, settings: Settings, authenticate: Authenticate, cell: InCell | None = None) -> None:
         self.settings, self.metrics = settings, Metrics()
+        self._cell = cell
+        #: Called with a reason when this node of a cell has to end; the process that runs it decides how.
+        self.ended: Callable[[str], None] = lambda why: logger.critical("this node has to end: %s", why)
         self._gate = Gate(authenticate, settings.public)
         self._functions: dict[str, Function] = {}
         super().__init__(
             routes=self._routes(),
-            middleware=[Middleware(Guard, settings=settings, metrics=self.metrics)],
+            middleware=[Middleware(Guard, settings=settings, metrics=self.metrics), Middleware(Away)],
             exception_handlers={ShareliteError: faults.on_error, HTTPException: faults.on_http_error},
             lifespan=lambda app: self.running(),
         )
@@ -141,29 +161,69 @@ class Sharelite(Starlette):
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        with Lock(self.settings.data), _pools() as workers:
-            files = Files()
-            logger.info("node", extra={"node": identity(files, self.settings.data).node})
-            catalog = Catalog(files, self.settings.data, workers, Alone(), self._functions)
-            await catalog.start()
-            try:
-                await self._put_contracts(catalog)
-                hall = Hall(catalog, self._gate, self.settings, self.metrics)
-                hall.start()
-                self.state.house = House(catalog, self._gate, hall, self.settings, self.metrics)
-                yield
-            finally:
-                await self.farewell()
-                self.state.house = None
-                await catalog.close()
+        with Lock(self.settings.data), _pools(self._cell is not None) as workers:
+            async with self._alone(workers) if self._cell is None else self._in_cell(self._cell, workers) as house:
+                house.hall.start()
+                self.state.house = house
+                try:
+                    yield
+                finally:
+                    await self.farewell()
+                    self.state.house = None
 
-    async def _put_contracts(self, catalog: Catalog) -> None:
-        """The contracts of a repository, as the newest versions of their names."""
-        if self.settings.contracts is not None:
-            for path in contract_files(self.settings.contracts):
-                contract = read(path)
-                record = await catalog.put_contract(contract.name, contract.document, "contracts")
-                logger.info("contract", extra={"contract": record.name, "version": record.version})
+    @asynccontextmanager
+    async def _alone(self, workers: Workers) -> AsyncIterator[House]:
+        files = Files()
+        logger.info("node", extra={"node": identity(files, self.settings.data).node})
+        catalog = Catalog(files, self.settings.data, workers, Alone(), self._functions)
+        try:
+            await catalog.start()
+            await self._put_contracts(catalog, self._contracts())
+            yield self._house(catalog)
+        finally:
+            await catalog.close()
+
+    @asynccontextmanager
+    async def _in_cell(self, within: InCell, workers: Workers) -> AsyncIterator[House]:
+        """A node of a cell. Leadership is handed over before anything is closed."""
+        files, data = Files(in_cell=True), self.settings.data
+        known = identity(files, data, within.plan.cluster, within.plan.node)
+        logger.info("node", extra={"node": known.node, "incarnation": known.incarnation})
+        cell = Cell(within.port(within.plan, known, data))
+        node = CellNode(within.plan, cell, Links(within.plan.key, within.plan.cluster, known.node), self._end)
+        catalog = Catalog(files, data, workers, cell, self._functions, cell, node.forwarding)
+        node.links.answer("http", answers(self, self, lambda: cell.delivered))
+        contracts = self._contracts()
+        node.led = lambda: self._put_contracts(catalog, contracts)
+        try:
+            await node.start(catalog)
+            house = self._house(catalog, node)
+            node.following.altered = house.hall.review
+            node.following.gone = lambda project: house.hall.dismiss(project, NotFound("project", project))
+            yield house
+        finally:
+            await node.hand_over()
+            await node.following.close()
+            await catalog.close()
+            await node.close()
+
+    def _house(self, catalog: Catalog, node: CellNode | None = None) -> House:
+        hall = Hall(catalog, self._gate, self.settings, self.metrics)
+        return House(catalog, self._gate, hall, self.settings, self.metrics, node)
+
+    def _end(self, why: str) -> None:
+        self.ended(why)
+
+    def _contracts(self) -> list[Contract]:
+        """Those of a repository. Raises NoContracts, ContractInvalid."""
+        folder = self.settings.contracts
+        return [] if folder is None else [read(path) for path in contract_files(folder)]
+
+    async def _put_contracts(self, catalog: Catalog, contracts: Iterable[Contract]) -> None:
+        """As the newest versions of their names."""
+        for contract in contracts:
+            record = await catalog.put_contract(contract.name, contract.document, "contracts")
+            logger.info("contract", extra={"contract": record.name, "version": record.version})
 
     def _routes(self) -> list[BaseRoute]:
         project = "/v1/projects/{project}"
@@ -203,10 +263,13 @@ class Sharelite(Starlette):
 
 
 class _pools:
-    """The thread pools, for as long as the server runs."""
+    """The thread pools, for as long as the server runs. In a cell a turn sleeps while Raft works, so it has more."""
+
+    def __init__(self, in_cell: bool) -> None:
+        self._turn_threads = CELL_TURN_THREADS if in_cell else TURN_THREADS
 
     def __enter__(self) -> Workers:
-        self._turns = ThreadPoolExecutor(TURN_THREADS, "turn")
+        self._turns = ThreadPoolExecutor(self._turn_threads, "turn")
         self._reads = ThreadPoolExecutor(READ_THREADS, "read")
         return Workers(self._turns, self._reads)
 

@@ -19,12 +19,14 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from .errors import AlreadyExists, Damaged, NotFound, NotJudged, Refused, ShareliteError
+from .cluster.cell import Cell
+from .cluster.lane import Lane
+from .errors import AlreadyExists, Damaged, NotFound, NotJudged, NotLeading, Refused, ShareliteError, UnknownOutcome
 from .model import Edit, Mutation, Operation, Outcome
 from .names import folded, valid_contract_name, valid_project_name
-from .project import Project, UpgradeReport, Workers, begin, open_road, to_its_end
+from .project import Elsewhere, Project, UpgradeReport, Workers, begin, open_road, to_its_end
 from .records import CONTRACT, ContractRecord, ProjectRecord
-from .road import Replicator
+from .road import Replicator, Road
 from .schema.contract import Contract
 from .storage.databases import Databases
 from .storage.files import Files
@@ -49,8 +51,17 @@ class Catalog:
     """Opens, makes and removes projects. Event loop's thread."""
 
     def __init__(
-        self, files: Files, data: Path, workers: Workers, replicator: Replicator, functions: Mapping[str, Function]
+        self,
+        files: Files,
+        data: Path,
+        workers: Workers,
+        replicator: Replicator,
+        functions: Mapping[str, Function],
+        cell: Cell | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._cell, self._elsewhere = cell, elsewhere
+        self._making: set[str] = set()
         self._files = files
         self._data = data
         self._workers = workers
@@ -65,16 +76,26 @@ class Catalog:
 
     async def start(self) -> None:
         """Open the catalog and finish what a crash interrupted: half-made projects go, half-deleted ones too."""
-        self._own = await self._on(self._open_own)
+        await self.load(await self._on(self._open_own))
+        await self.lead()
+
+    async def lead(self) -> None:
+        """What one node of a cell does: the newest contract of the catalog itself, and what was interrupted."""
+        assert self._own is not None, "start() comes first"
         await self._own.upgrade(Contract.parse(CONTRACT, "catalog"), "sharelite")
-        rows: list[Any] = await self._own.read(lambda c: c.execute(PROJECTS).fetchall())
+        await self._finish()
+
+    async def load(self, own: Project) -> None:
+        """Begin with the catalog's own project, and with what is in it."""
+        self._own = own
+        own.attend()
+        rows: list[Any] = await own.read(lambda c: c.execute(PROJECTS).fetchall())
         for id, name, state, created, by, contract, public in rows:
             self._projects[id] = ProjectRecord(id, name, state, created, by, contract, bool(public))
-        stored: list[Any] = await self._own.read(lambda c: c.execute(CONTRACTS).fetchall())
+        stored: list[Any] = await own.read(lambda c: c.execute(CONTRACTS).fetchall())
         for name, version, digest, document, created, by in stored:
             record = ContractRecord(name, version, digest, json.loads(document), created, by)
             self._contracts.setdefault(name, []).append(record)
-        await self._finish()
 
     async def close(self) -> None:
         """Close every open project, then the catalog's own."""
@@ -120,12 +141,17 @@ class Catalog:
         return await to_its_end(self._create(record, parsed, by))
 
     async def _create(self, record: ProjectRecord, parsed: Contract, by: str) -> ProjectRecord:
-        await self._write("i", record, by)
+        self._making.add(record.id)
         try:
+            await self._write("i", record, by)
             await self._on(self._make_files, record, parsed, by)
+        except (NotLeading, UnknownOutcome):  # the next leader brings it to its end, or takes it back
+            raise
         except BaseException:
             await self._erase(record, by)
             raise
+        finally:
+            self._making.discard(record.id)
         ready = msgspec.structs.replace(record, state="ready")
         await self._write("u", ready, by)
         return ready
@@ -152,19 +178,27 @@ class Catalog:
     async def _delete(self, project: str, by: str) -> None:
         record = msgspec.structs.replace(self.record(project), state="deleting")
         await self._write("u", record, by)
+        await self.let_go(project)
+        await self._erase(record, by)
+
+    async def let_go(self, project: str) -> None:
+        """Close it, if it is open."""
         task = self._open.pop(project, None)
         if task is not None:
             await asyncio.wait([task])
             if task.exception() is None:
                 await task.result().close()
-        await self._erase(record, by)
 
     async def open(self, project: str) -> Project:
         """The open project, opened on first use and brought to the newest additive version of its contract.
 
         Raises NotFound; Damaged or apsw errors where its files cannot be read.
         """
-        record = self.record(project)
+        return await self.open_of(self.record(project))
+
+    async def open_of(self, record: ProjectRecord) -> Project:
+        """`open`, also of one that is being made."""
+        project = record.id
         if self._closed:
             raise NotFound("project", project)
         task = self._open.get(project)
@@ -176,7 +210,11 @@ class Catalog:
     async def greet(self, project: str) -> Project:
         """`open`, and follow the newest version of its contract if that loses nothing."""
         opened = await self.open(project)
-        await self._follow(opened, self.record(project))
+        record = self.record(project)
+        if self._elsewhere is None or self._elsewhere.leading:
+            await self._follow(opened, record)
+        elif record.contract is not None and self.contract(record.contract).hash != opened.contract_hash:
+            await self._elsewhere.greet(project)
         return opened
 
     def contracts(self) -> Sequence[ContractRecord]:
@@ -253,6 +291,7 @@ class Catalog:
 
     async def _opening(self, record: ProjectRecord) -> Project:
         project: Project = await self._on(self._open_files, record)
+        project.attend()
         await self._follow(project, record)
         return project
 
@@ -262,7 +301,7 @@ class Catalog:
 
     async def _follow(self, project: Project, record: ProjectRecord) -> None:
         """An additive upgrade needs nobody's leave; another waits for `contract migrate`, and the log says so."""
-        if record.contract is None:
+        if record.contract is None or (self._elsewhere is not None and not self._elsewhere.leading):
             return
         newest = self.contract(record.contract)
         if newest.hash == project.contract_hash:
@@ -282,21 +321,33 @@ class Catalog:
         except (Refused, NotJudged) as problem:
             logger.warning("project %s stays on an older version of contract %s: %s", record.name, newest.name, problem)
 
+    def _lane(self, project: str) -> Lane | None:
+        return None if self._cell is None else self._cell.lane(project)
+
     def _databases(self, project: str) -> Databases:
-        return Databases(self._files, self._data / "projects" / project, project)
+        folder = self._data / "catalog" if project == CATALOG_ID else self._data / "projects" / project
+        return Databases(self._files, folder, project)
 
     def _make_files(self, record: ProjectRecord, contract: Contract, by: str) -> None:
         databases = self._databases(record.id)
         self._files.make_folder(databases.data_path.parent)
-        road = open_road(databases, self._replicator, self._functions, secrets.token_hex(16))
+        lane = self._lane(record.id)
+        if lane is not None:
+            lane.wake = _nothing  # what comes back is waited for
+        road = open_road(databases, self._replicator, self._functions, secrets.token_hex(16), lane)
         try:
             begin(road, contract, by)
         finally:
             road.close()
+            if lane is not None:
+                lane.wake = None
         self._files.sync_folder(databases.data_path.parent)
 
     def _open_files(self, record: ProjectRecord) -> Project:
         databases = self._databases(record.id)
+        lane = self._lane(record.id)
+        if lane is not None:
+            return self._open_in_cell(databases, lane)
         if not databases.log_path.exists():
             raise NotFound("log of project", record.id)
         if databases.version_and_size()[0] == 0:  # before recovery takes an empty log for the truth
@@ -304,8 +355,28 @@ class Catalog:
         road = open_road(databases, self._replicator, self._functions, "")
         return _opened(road, databases, self._workers)
 
+    def _open_in_cell(
+        self, databases: Databases, lane: Lane, functions: Mapping[str, Function] | None = None
+    ) -> Project:
+        """Open what is here, behind what the cell has delivered of it. Raises NotFound where it is neither."""
+        first = lane.next()
+        if first is None and not databases.log_path.exists():
+            raise NotFound("log of project", databases.project)
+        self._files.make_folder(databases.data_path.parent)
+        known = self._functions if functions is None else functions
+        road = open_road(databases, self._replicator, known, "" if first is None else first.epoch, lane)
+        try:
+            road.take()
+            if road.position.version == 0:
+                raise Damaged(str(databases.log_path), "holds no version of the project, which has at least one")
+            self._files.sync_folder(databases.data_path.parent)
+            return _opened(road, databases, self._workers, self._elsewhere, lane)
+        except BaseException:
+            road.close()
+            raise
+
     def _open_own(self) -> Project:
-        databases = Databases(self._files, self._data / "catalog", CATALOG_ID)
+        databases = self._databases(CATALOG_ID)
         self._files.make_folder(databases.data_path.parent)
         road = open_road(databases, self._replicator, {}, secrets.token_hex(16))
         if road.position.version == 0:
@@ -313,8 +384,59 @@ class Catalog:
             self._files.sync_folder(databases.data_path.parent)
         return _opened(road, databases, self._workers)
 
+    # In a cell (`following.py`).
+
+    async def found(self, lane: Lane) -> Project:
+        """The catalog's own project as it is here, behind what the cell has delivered. Raises NotFound, Damaged."""
+        found: Project = await self._on(self._open_in_cell, self._databases(CATALOG_ID), lane)
+        return found
+
+    async def begin(self, lane: Lane) -> None:
+        """At the leader of a new cell: make the catalog. Raises NotLeading, UnknownOutcome."""
+        await self._on(self._begin_own, lane)
+
+    def _begin_own(self, lane: Lane) -> None:
+        databases = self._databases(CATALOG_ID)
+        self._files.make_folder(databases.data_path.parent)
+        lane.wake = _nothing
+        road = open_road(databases, self._replicator, {}, secrets.token_hex(16), lane)
+        try:
+            road.take()
+            if road.position.version == 0:
+                begin(road, Contract.parse(CONTRACT, "catalog"), "sharelite")
+        finally:
+            road.close()
+            lane.wake = None
+
+    def known(self, project: str) -> ProjectRecord | None:
+        """Also one that is being made or deleted."""
+        return self._projects.get(project)
+
+    def making(self, project: str) -> bool:
+        """Whether this node is just making its files."""
+        return project in self._making
+
+    def learn(self, record: ProjectRecord) -> None:
+        self._projects[record.id] = record
+
+    def learn_contract(self, record: ContractRecord) -> None:
+        """The next version of a contract; one that is known already is the same."""
+        versions = self._contracts.get(record.name, [])
+        if record.version == len(versions) + 1:
+            self._contracts[record.name] = [*versions, record]
+
+    async def forget(self, project: str) -> None:
+        """It was deleted: nothing of it stays here."""
+        self._projects.pop(project, None)
+        await self.let_go(project)
+        await self._on(self._files.remove_folder, self._data / "projects" / project)
+
     async def _finish(self) -> None:
         for record in [record for record in self._projects.values() if record.state != "ready"]:
+            if record.id in self._making:
+                continue
+            if self._cell is not None and self._cell.lane(record.id).next() is not None:
+                await self.open_of(record)  # what a leader before had begun
             databases = self._databases(record.id)
             whole = record.state == "creating" and databases.log_path.exists()
             if whole and (await self._on(databases.version_and_size))[0] > 0:
@@ -354,11 +476,16 @@ class Catalog:
         return await asyncio.get_running_loop().run_in_executor(self._workers.turns, function, *args)
 
 
-def _opened(road: Any, databases: Databases, workers: Workers) -> Project:
+def _opened(
+    road: Road, databases: Databases, workers: Workers, elsewhere: Elsewhere | None = None, lane: Lane | None = None
+) -> Project:
     document = databases.contract()
     contract = Contract.parse(document)
     road.follow(contract)
-    return Project(road, databases, workers, contract)
+    return Project(road, databases, workers, contract, elsewhere, lane)
+
+
+def _nothing() -> None: ...
 
 
 def _now() -> int:

@@ -65,8 +65,19 @@ class Elsewhere(Protocol):
     def again(self, project: Project, mutation: Mutation, future: asyncio.Future[Outcome], problem: NotJudged) -> None:
         """This node stopped leading with the mutation on its way: see to its answer."""
 
+    async def greet(self, project: str) -> None:
+        """Have the leader bring a project to the newest version of its contract, if it can, and wait for it."""
+
     def broken(self, problem: BaseException) -> None:
         """Files of this node could not be written or read: it has to end."""
+
+
+class Wakes(InCell, Protocol):
+    """What comes from the cell, and who is called when it does: `wake`, on another thread; else somebody is found."""
+
+    wake: Callable[[], None] | None
+
+    def call(self) -> None: ...
 
 
 class UpgradeReport(Struct, frozen=True):
@@ -88,6 +99,7 @@ class Project:
         workers: Workers,
         contract: Contract,
         elsewhere: Elsewhere | None = None,
+        inbox: Wakes | None = None,
     ) -> None:
         self.id = databases.project
         self.epoch: str = road.epoch
@@ -96,7 +108,8 @@ class Project:
         self._road = road
         self._databases = databases
         self._workers = workers
-        self._elsewhere = elsewhere
+        self._elsewhere, self._inbox = elsewhere, inbox
+        self._stirred = False
         self._waiting: deque[tuple[Mutation, asyncio.Future[Outcome]]] = deque()
         self._waiting_bytes = 0
         #: By id: whose it is, its body, and the future of its answer.
@@ -152,8 +165,22 @@ class Project:
             self._next_turn()
         return future
 
+    def attend(self) -> None:
+        """From now on take what the cell delivers."""
+        if self._inbox is not None:
+            loop = asyncio.get_running_loop()
+
+            def wake() -> None:
+                if not self._stirred:
+                    self._stirred = True
+                    loop.call_soon_threadsafe(self.stir)
+
+            self._inbox.wake = wake
+            self.stir()
+
     def stir(self) -> None:
         """The cell has delivered something."""
+        self._stirred = False
         if not self._busy:
             self._next_turn()
 
@@ -261,6 +288,10 @@ class Project:
         while self._busy:
             await self._idle.wait()
         await self._on(self._workers.turns, self._close_files)
+        if self._inbox is not None:
+            self._inbox.wake = None
+            if self._inbox.next() is not None:
+                self._inbox.call()
 
     def _close_files(self) -> None:
         while self._readers:

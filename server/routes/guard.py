@@ -22,6 +22,7 @@ from ..metrics import Metrics
 from ..sync.actions import TRY_LATER
 from . import faults
 from .faults import Answered
+from .house import IDENTITY
 
 logger = logging.getLogger(__name__)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -40,7 +41,7 @@ class Guard:
         self._app, self._settings, self._metrics = app, settings, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] not in ("http", "websocket") or IDENTITY in scope:  # another node of the cell let it in
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

@@ -9,20 +9,36 @@ from starlette.requests import Request
 
 from ..auth import Gate, Identity, Role
 from ..config import Settings
-from ..errors import NotFound, Unauthenticated, Unavailable
+from ..errors import BadRequest, NotFound, Unauthenticated, Unavailable
 from ..metrics import Metrics
 from ..sockets.hall import Hall
 
 if TYPE_CHECKING:
     from ..catalog import Catalog
+    from ..cellnode import CellNode
     from ..project import Project
     from ..records import ProjectRecord
 
+#: In the scope of a request that another node of the cell handed on; no client can put anything there.
+IDENTITY = "sharelite.identity"
+#: How a read may be asked for, by query or header (design: Promises).
+LEAST_SECONDS = 5.0
+LEVELS = ("any", "session", "linearizable", "strict")
+
 
 class House:
-    """One running server."""
+    """One running server. `node`: its part in a cell; None: it is alone."""
 
-    def __init__(self, catalog: Catalog, gate: Gate, hall: Hall, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        gate: Gate,
+        hall: Hall,
+        settings: Settings,
+        metrics: Metrics,
+        node: CellNode | None = None,
+    ) -> None:
+        self.node = node
         self.catalog, self.gate, self.hall, self.settings, self.metrics = catalog, gate, hall, settings, metrics
         self.stopping = False
         #: What answers without an end wait for; set as well when they are to end.
@@ -35,7 +51,11 @@ class House:
             event.set()
 
     async def identity(self, request: Request) -> Identity:
-        """Who asks, by the bearer token in the header and by nothing else. Raises Unauthenticated."""
+        """Who asks, by the bearer token in the header and by nothing else; or, of a request that came from another
+        node, whom that node let in. Raises Unauthenticated."""
+        if IDENTITY in request.scope:
+            known: Identity = request.scope[IDENTITY]
+            return known
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme and (scheme.lower() != "bearer" or not token):
             raise Unauthenticated
@@ -50,7 +70,27 @@ class House:
             record = self.catalog.record(project)
         except NotFound:
             raise Unauthenticated if identity.anonymous else NotFound("project", project[:64]) from None
-        return record, identity, self.gate.enter(identity, record, needed)
+        role = self.gate.enter(identity, record, needed)
+        if request.method == "GET":
+            await self._fresh(request, record.id)
+        return record, identity, role
+
+    async def _fresh(self, request: Request, project: str) -> None:
+        """Wait until a read is as fresh as was asked for: `level` and `at_least`. Raises BadRequest, Unavailable."""
+        level = request.query_params.get("level") or request.headers.get("sharelite-level") or "any"
+        least = request.query_params.get("at_least") or request.headers.get("sharelite-at-least")
+        if level not in LEVELS:
+            raise BadRequest(f"level: needs one of {', '.join(LEVELS)}")
+        if level in ("linearizable", "strict") and self.node is not None:
+            await self.node.level(project, await self.node.barrier(level == "strict"))
+        if least is not None:
+            if not (least.isascii() and least.isdecimal() and len(least) <= 16):
+                raise BadRequest("at_least: needs a version")
+            try:
+                async with asyncio.timeout(LEAST_SECONDS):
+                    await (await self.catalog.open(project)).reach(int(least))
+            except TimeoutError:
+                raise Unavailable(f"this node has not reached version {least}") from None
 
     async def project(self, request: Request, needed: Role) -> Project:
         record, _, _ = await self.enter(request, needed)

@@ -23,13 +23,14 @@ class Node(Struct, frozen=True):
     incarnation: int
 
 
-def identity(files: Files, data: Path) -> Node:
-    """The identity of a data directory; a new one is made where there is none. Raises Damaged for one that this
-    release cannot read: its files may mean something else."""
+def identity(files: Files, data: Path, cluster: str = "", node: str = "") -> Node:
+    """The identity of a data directory; a new one is made where there is none, of this cluster and node if they are
+    given. Raises Damaged for one that this release cannot read, or of another cluster: its files may mean something
+    else."""
     path = data / "node.json"
     content = files.read(path)
     if content is None:
-        made = Node(FORMAT, secrets.token_hex(16), secrets.token_hex(16), 1)
+        made = Node(FORMAT, cluster or secrets.token_hex(16), node or secrets.token_hex(16), 1)
         files.write(path, msgspec.json.format(msgspec.json.encode(made)) + b"\n")
         return made
     try:
@@ -38,4 +39,8 @@ def identity(files: Files, data: Path) -> Node:
         raise Damaged(str(path), f"is not the identity of a node: {problem}") from None
     if known.format != FORMAT:
         raise Damaged(str(path), f"has format {known.format}; this release reads format {FORMAT}")
+    if cluster and (known.cluster, known.node) != (cluster, node):
+        raise Damaged(
+            str(path), f"belongs to node {known.node} of cluster {known.cluster}, not to {node} of {cluster}"
+        )
     return known

@@ -1,0 +1,127 @@
+"""The plan of a cell: its name and key, which node this is, and where each of them is reached (SPEC K58).
+
+A TOML file, the same on every node but for `node`:
+
+    cluster = "3f2a..."            # the cell's name, as `sharelite cluster init` made it
+    node = "a"                     # this node
+    key = "..."                    # 64 hexadecimal digits; or key_file = "cell.key"; or SHARELITE_CLUSTER_KEY
+
+    [nodes.a]
+    raft = "10.0.0.1:7400"         # where the nodes' Raft talks
+    peer = "10.0.0.1:7500"         # where they ask each other
+    url = "http://10.0.0.1:8080"   # where clients reach it
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import ShareliteError
+
+KEY = re.compile(r"[0-9a-fA-F]{64}\Z")
+NAME = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):([0-9]{1,5})\Z")
+KEY_VARIABLE = "SHARELITE_CLUSTER_KEY"
+
+
+class PlanInvalid(ShareliteError):
+    """What is wrong with the plan, and where in it."""
+
+    code = "plan_invalid"
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.path, self.why = path, why
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.why}"
+
+
+class Address(Struct, frozen=True):
+    """Where a node listens for the others (`raft`, `peer`: host:port) and for clients (`url`)."""
+
+    raft: str
+    peer: str
+    url: str
+
+
+class Plan(Struct, frozen=True):
+    """One node's view of its cell. `joins`: it becomes a member of a cell that is there already."""
+
+    cluster: str
+    node: str
+    key: bytes
+    nodes: dict[str, Address]
+    joins: bool = False
+
+    @property
+    def me(self) -> Address:
+        return self.nodes[self.node]
+
+
+class _File(Struct, forbid_unknown_fields=True):
+    cluster: str
+    node: str
+    nodes: dict[str, Address]
+    key: str | None = None
+    key_file: str | None = None
+    joins: bool = False
+
+
+def read_plan(path: Path, environment: Mapping[str, str] | None = None) -> Plan:
+    """Raises PlanInvalid, OSError."""
+    environment = os.environ if environment is None else environment
+    try:
+        known: dict[str, Any] = tomllib.loads(path.read_text())
+        file = msgspec.convert(known, _File)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as problem:
+        raise PlanInvalid(path, str(problem)) from None
+    if file.node not in file.nodes:
+        raise PlanInvalid(path, f"node: there is no [nodes.{file.node}]")
+    for name, address in file.nodes.items():
+        if not NAME.match(name):
+            raise PlanInvalid(path, f"nodes.{name}: a name has letters, digits, - and _, at most 32")
+        for member in ("raft", "peer"):
+            split(path, f"nodes.{name}.{member}", getattr(address, member))
+    return Plan(file.cluster, file.node, _key(path, file, environment), file.nodes, file.joins)
+
+
+def split(path: Path, where: str, address: str) -> tuple[str, int]:
+    """Host and port. Raises PlanInvalid."""
+    found = ADDRESS.match(address)
+    if found is None or not 0 < int(found[2]) < 65536:
+        raise PlanInvalid(path, f"{where}: {address!r} is not host:port")
+    return found[1].strip("[]"), int(found[2])
+
+
+def _key(path: Path, file: _File, environment: Mapping[str, str]) -> bytes:
+    text = environment.get(KEY_VARIABLE) or file.key
+    if not text and file.key_file:
+        text = (path.parent / file.key_file).read_text().strip()
+    if not text:
+        raise PlanInvalid(path, f"there is no key: give key_file, key, or {KEY_VARIABLE}")
+    if not KEY.match(text):
+        raise PlanInvalid(path, "the key has to be 64 hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+def new_key() -> str:
+    return secrets.token_hex(32)
+
+
+def text(plan: Plan, key_file: str) -> str:
+    """A plan as TOML; its key in a file beside it, which only its owner may read."""
+    lines = [f'cluster = "{plan.cluster}"', f'node = "{plan.node}"', f'key_file = "{key_file}"']
+    lines += ["joins = true"] if plan.joins else []
+    for name, address in plan.nodes.items():
+        lines += ["", f"[nodes.{name}]"]
+        lines += [f'{member} = "{getattr(address, member)}"' for member in ("raft", "peer", "url")]
+    return "\n".join(lines) + "\n"

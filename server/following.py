@@ -1,0 +1,172 @@
+"""The catalog of a node in a cell: what others make, change and delete counts here as well (SPEC K55).
+
+Every node learns of projects from the catalog's own commits, and takes what is delivered for a project as soon as the
+catalog, as of then, has it. Event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+import msgspec
+
+from .catalog import CATALOG_ID, Catalog
+from .cluster.cell import Cell
+from .errors import Damaged, NotFound, NotLeading, ShareliteError, UnknownOutcome
+from .model import Change
+from .project import Project
+from .records import ContractRecord, ProjectRecord
+from .sync.wire import decode_commit
+
+logger = logging.getLogger(__name__)
+#: Until the leader of a new cell tries again to make the catalog.
+PAUSE = 0.2
+
+
+class Following:
+    """Keeps a catalog level with its cell. `altered` and `gone` are told of projects that changed or are no more;
+    `broken` of files that cannot be written or read."""
+
+    def __init__(self, catalog: Catalog, cell: Cell, broken: Callable[[BaseException], None]) -> None:
+        self._catalog, self._cell, self._broken = catalog, cell, broken
+        self.altered: Callable[[ProjectRecord], None] = lambda record: None
+        self.gone: Callable[[str], None] = lambda project: None
+        self._own: Project | None = None
+        self._learnt = 0
+        self._news = asyncio.Event()
+        self._learning: asyncio.Task[None] | None = None
+        self._attending: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Wait until there is a catalog: here, in the cell, or made by this node as the leader of a new one."""
+        self._own = own = await self._found()
+        self._learnt = own.version
+        await self._catalog.load(own)
+        self._learning = asyncio.create_task(self._learn_all(own))
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a catalog here."""
+        return self._learning is not None
+
+    async def close(self) -> None:
+        tasks = [*self._attending.values(), *([self._learning] if self._learning else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def stir(self) -> None:
+        """The role changed."""
+        self._news.set()
+
+    def attend(self, project: str) -> None:
+        """The cell has delivered something for a project that nobody has open."""
+        if project == CATALOG_ID:
+            self._news.set()
+        elif project not in self._attending:
+            task = self._attending[project] = asyncio.create_task(self._attended(project))
+            task.add_done_callback(lambda _: self._attending.pop(project, None))
+
+    async def level(self, project: str, index: int) -> None:
+        """Until what the cell has delivered up to an index is in a project's files and announced. Raises NotFound."""
+        lane = self._cell.lane(project)
+        if project != CATALOG_ID:
+            opened = await self._catalog.open(project)
+            await opened.level(lambda: lane.waits_for(index))
+            return
+        while self._own is None:
+            await self._next_news()
+        await self._own.level(lambda: lane.waits_for(index))
+        while self._learnt < self._own.version:
+            await self._next_news()
+
+    async def _next_news(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    async def _found(self) -> Project:
+        lane = self._cell.lane(CATALOG_ID)
+        while True:
+            self._news.clear()
+            try:
+                return await self._catalog.found(lane)
+            except (NotFound, Damaged):
+                if not self._cell.leading:
+                    await self._news.wait()
+                    continue
+            try:
+                await self._catalog.begin(lane)
+            except (NotLeading, UnknownOutcome) as problem:
+                logger.warning("the catalog cannot be made yet: %s", problem)
+                await asyncio.sleep(PAUSE)
+
+    async def _attended(self, project: str) -> None:
+        lane = self._cell.lane(project)
+        first = lane.first()
+        if first is None:
+            return
+        try:
+            await self.level(CATALOG_ID, first.index)  # whether there is such a project, as of then
+            record = self._catalog.known(project)
+            if record is None or record.state == "deleting":
+                lane.close()
+            elif not self._catalog.making(project):
+                await self._catalog.open_of(record)
+        except ShareliteError as problem:
+            logger.error("project %s does not take what the cell delivers: %s", project, problem)
+        except (apsw.Error, OSError) as problem:
+            logger.exception("project %s does not take what the cell delivers", project)
+            self._broken(problem)
+
+    async def _learn_all(self, own: Project) -> None:
+        """Follow the catalog's own feed."""
+        subscription = own.feed.subscribe(self._news.set)
+        try:
+            while True:
+                while self._learnt < own.version:
+                    for commit in await own.commits(self._learnt):
+                        for change in decode_commit(commit.json).changes:
+                            await self._learn(change)
+                        self._learnt = commit.version
+                    self._news.set()
+                await self._next_news()
+        finally:
+            subscription.close()
+
+    async def _learn(self, change: Change) -> None:
+        new: dict[str, Any] = dict(change.new or {})
+        if change.table == "contract" and change.op == "i":
+            fields = _of(ContractRecord, new) | {"document": json.loads(new["document"])}
+            name, version = change.key
+            self._catalog.learn_contract(ContractRecord(name=str(name), version=int(str(version)), **fields))
+        elif change.table == "project":
+            await self._learn_project(str(change.key[0]), change.op, _of(ProjectRecord, new))
+
+    async def _learn_project(self, id: str, op: str, fields: dict[str, Any]) -> None:
+        known = self._catalog.known(id)
+        if "public" in fields:
+            fields["public"] = bool(fields["public"])
+        if op == "d":
+            self._cell.forget(id)
+            self.gone(id)
+            await self._catalog.forget(id)
+        elif op == "i" and known is None:
+            self._catalog.learn(ProjectRecord(id=id, **fields))
+        elif op == "u" and known is not None:
+            record = msgspec.structs.replace(known, **fields)
+            self._catalog.learn(record)
+            if record.state == "deleting":
+                self.gone(id)
+                await self._catalog.let_go(id)
+            elif record.state == "ready":
+                self.altered(record)
+
+
+def _of(kind: type[ProjectRecord] | type[ContractRecord], row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name in kind.__struct_fields__}

@@ -1,0 +1,63 @@
+"""Three servers of one cell in this process, over the port in memory: for tests that want their objects at hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sharelite.app import InCell, Sharelite, create_app
+from sharelite.cluster.plan import Address, Plan
+from tests.cells import MemoryCell
+from tests.running import free_port
+from tests.serving import Serving
+
+KEY = bytes(range(32))
+
+
+class Company:
+    """Nodes by name; `apps` are those of the latest start."""
+
+    def __init__(self, folder: Path, memory: MemoryCell, names: str = "abc") -> None:
+        self.folder, self.memory = folder, memory
+        self.addresses = {
+            name: Address("memory", f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}") for name in names
+        }
+        self.serving: dict[str, Serving] = {}
+
+    def app(self, name: str, **options: Any) -> Sharelite:
+        plan = Plan("c" * 32, name, KEY, self.addresses)
+        port = self.memory.port(name)
+        return create_app(self.folder / name, cell=InCell(plan, lambda *_: port), **options)
+
+    def start(self, *names: str, **options: Any) -> None:
+        """All at once: none is ready before there is a majority."""
+        starting = []
+        for name in names or self.addresses:
+            self.serving[name] = serving = Serving(self.folder / name, self.app(name, **options))
+            thread = threading.Thread(target=serving.__enter__)
+            thread.start()
+            starting.append(thread)
+        for thread in starting:
+            thread.join(30)
+            assert not thread.is_alive()
+
+    def stop(self) -> None:
+        for serving in self.serving.values():
+            serving.stop()
+
+    def __getitem__(self, name: str) -> Serving:
+        return self.serving[name]
+
+
+@contextmanager
+def company(folder: Path, **options: Any) -> Iterator[Company]:
+    with MemoryCell("a", "b", "c").running() as memory:
+        made = Company(folder, memory)
+        made.start(**options)
+        try:
+            yield made
+        finally:
+            made.stop()
