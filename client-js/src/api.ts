@@ -33,12 +33,22 @@ export interface ChangeInfo {
   paths: string[];
 }
 
-export interface Fault { message: string; table?: string; key?: unknown[]; pointer?: string }
+export interface Fault {
+  message: string;
+  table?: string;
+  key?: unknown[];
+  /** A JSON pointer into the row. */
+  pointer?: string;
+  /** The same place as a path; absent where the contract has no such place. */
+  path?: string;
+  /** In a draft: what the server would refuse it with. */
+  code?: string;
+}
 export interface Refusal { code: string; message: string; errors: Fault[] }
 export type MutationId = [client: string, counter: number];
 /** The one answer to a mutation. */
 export type Outcome =
-  | { kind: 'committed' | 'settled'; id: MutationId; version: number }
+  | { kind: 'committed' | 'settled'; id: MutationId; version: number; /** Rows that were gone, and left out as `missing` said. */ skipped?: string[] }
   | { kind: 'refused'; id: MutationId; version: number; refusal: Refusal };
 
 export type Connection = 'connecting' | 'online' | 'offline' | 'closed';
@@ -86,17 +96,72 @@ export interface Tx {
   query(sql: string, params?: Value[]): Record<string, Value>[];
 }
 
-/** Local changes not yet sent. Every observer sees them at once, nobody else does. */
+/** A property that the draft has set and that somebody else has changed since; or a row that the draft deletes. */
+export interface Conflict {
+  path: string;
+  /** What is there now, below the draft. */
+  theirs: Tree | undefined;
+  /** undefined: the draft deletes the row. */
+  mine: Tree | undefined;
+  /** The user who wrote it, where known. */
+  by?: string;
+}
+
+/** An edit of a draft that does not fit any more (its row was deleted, the contract has its property no more). */
+export interface LostEdit {
+  path: string;
+  /** undefined: the edit made or deleted the row at the path. */
+  value: Tree | undefined;
+  /** `not_found`: the row is gone; `exists`: somebody made a row of its key; else what the server would refuse it with. */
+  code: string;
+  message: string;
+}
+
+export interface DraftOptions {
+  /** Names the draft, to be found among `store.drafts`, also after a reload. */
+  name?: string;
+}
+
+/**
+ * Local changes not yet sent. Every observer here sees them at once, nobody else does (`shareDraft` shows them).
+ *
+ * It lies above what others do meanwhile and keeps what its writer set: a property that somebody else has changed since is
+ * one of `conflicts`; an edit that does not fit any more is one of `lost`, and comes back by itself if it fits again.
+ */
 export interface Draft {
+  /** Where it may write: at and below these paths; empty: everywhere. */
+  readonly scope: readonly string[];
+  readonly name: string | undefined;
+  /** `sending` until the server has answered; a refused one can be opened again. */
+  readonly state: 'open' | 'sending' | 'saved' | 'refused' | 'cancelled';
+  readonly open: boolean;
+  /** The properties that differ from what lies below. */
+  readonly changes: string[];
+  readonly conflicts: Conflict[];
+  readonly lost: LostEdit[];
+  /** What would be refused if it were saved now, each with its path and code; of a refused one what the server said. */
+  readonly faults: Fault[];
+  /** Why the server refused it when it was last saved. */
+  readonly refusal: Refusal | undefined;
   set(path: string, value: Tree): void;
   tx(fn: (t: Tx) => void): void;
-  /** The properties that differ from the confirmed state. */
-  readonly changes: string[];
-  readonly open: boolean;
-  /** Puts everything back exactly. */
+  /** Puts what is at and below a path back to what lies below the draft, lost edits included; without a path: all of it. */
+  revert(path?: string): void;
+  /** Ends the conflicts at and below a path: `theirs` reverts, `mine` keeps what the draft has. */
+  resolve(path: string, which: 'mine' | 'theirs'): void;
+  /** A draft in this draft: saved it becomes part of this one, cancelled this one is as before. */
+  draft(scope?: string | readonly string[], options?: DraftOptions): Draft;
+  /** Calls back when anything above may have changed. */
+  subscribe(callback: () => void): Unsubscribe;
+  /** Puts everything back exactly, drafts in it too. */
   cancel(): void;
-  /** Sends one mutation with only what changed; undefined if nothing did. */
+  /**
+   * Sends one mutation with only what changed; undefined if nothing did. Updates of rows that are gone are skipped unless
+   * `missing` says `refuse`. Throws StoreError if it is not valid, or while a draft in it is open; it is still open then.
+   */
   save(options?: WriteOptions): Sent | undefined;
+  /** After a refusal: opens it again with all that it had. */
+  reopen(): void;
 }
 
 /** A place that an undo or redo left as it is, and why. */
@@ -197,7 +262,10 @@ export interface Store {
   set(path: string, value: Tree, options?: WriteOptions): Sent;
   /** A named server function. Nothing is applied here until its commit comes. */
   call(name: string, args: Record<string, unknown>): Sent;
-  draft(): Draft;
+  /** A draft of everything, or of what is at and below some paths. */
+  draft(scope?: string | readonly string[], options?: DraftOptions): Draft;
+  /** The drafts that are open, in the order in which they lie upon each other. */
+  readonly drafts: readonly Draft[];
   signal(topic: string, data: unknown): void;
   onSignal(topic: string, callback: (data: unknown, from: string) => void): Unsubscribe;
   on(event: 'status', callback: (status: Status) => void): Unsubscribe;

@@ -83,7 +83,7 @@ const KINDS: readonly string[] = ['edit', 'sql', 'call', 'schema', 'rollback', '
 
 export function decodeCommit(json: unknown): Commit {
   if (!isObject(json)) throw new WireError('a commit is an object');
-  const { v, kind, changes, id, steps } = json;
+  const { v, kind, changes, id, steps, skipped } = json;
   if (!Number.isSafeInteger(v)) throw new WireError('a commit has a version');
   if (typeof kind !== 'string' || !KINDS.includes(kind)) throw new WireError(`${JSON.stringify(kind)} is no kind of commit`);
   if (!Array.isArray(changes)) throw new WireError('a commit has changes');
@@ -91,7 +91,16 @@ export function decodeCommit(json: unknown): Commit {
   if (id !== undefined && id !== null && !isMutationId(id)) throw new WireError('a mutation id is a client and a counter');
   const commit: Commit = { ...(json as unknown as Commit), changes: changes.map(decodeChange) };
   if (id === null) delete commit.id;
+  if (skipped !== undefined) commit.skipped = skippedOf(skipped);
   return commit;
+}
+
+function skippedOf(json: unknown): [string, Key][] {
+  if (!Array.isArray(json)) throw new WireError('what a commit skipped is a list');
+  return json.map((item: unknown) => {
+    if (!Array.isArray(item) || typeof item[0] !== 'string') throw new WireError('what a commit skipped are rows');
+    return [item[0], decodeKey(item[1])];
+  });
 }
 
 function encodeRow(cells: Row, types: ReadonlyMap<string, ColumnType>): Json {

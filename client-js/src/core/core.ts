@@ -7,10 +7,14 @@
 import type { Db } from '../engine/types.js';
 import { Confirmed } from './confirmed.js';
 import { Edits } from './edits.js';
-import { Draft, isSameId, type Pending } from './layers.js';
+import { row } from '../capture/wire.js';
+import { CannotApply } from './errors.js';
+import { type Aside, type Clash, Draft, isSameId, type Pending } from './layers.js';
+import { reversed } from './net.js';
+import type { Failure } from './operations.js';
 import { readRow } from './rows.js';
 import { merge, touch } from './touched.js';
-import type { Change, Check, Commit, DraftId, Edited, Key, MutationId, Operation, PendOptions, Rebased, Row, TableInfo, Writer } from './types.js';
+import type { Change, Check, Commit, DraftId, Dropped, Edited, Key, MutationId, Operation, PendOptions, Rebased, Row, TableInfo, Touched, Writer } from './types.js';
 
 export class Core {
   private readonly confirmed: Confirmed;
@@ -61,9 +65,13 @@ export class Core {
     this.layers.push({ id, operations, missing: options.missing ?? 'refuse', touched, failing: false });
   }
 
-  /** Commits contiguous after `version` (earlier ones are skipped), and ids that were settled or refused. Throws `Diverged`. */
-  receive(commits: readonly Commit[], answered: readonly MutationId[] = []): Rebased {
+  /**
+   * Commits contiguous after `version` (earlier ones are skipped), and ids that were settled or refused. Throws `Diverged`.
+   * `client` is whose commits are one's own: all others may clash with drafts.
+   */
+  receive(commits: readonly Commit[], answered: readonly MutationId[] = [], client?: string): Rebased {
     const fresh = this.confirmed.fresh(commits);
+    for (const { id, changes, by } of fresh) if (client !== undefined && id?.[0] !== client) for (const draft of this.drafts) draft.meet(changes, by);
     const done = [...answered, ...fresh.flatMap((commit) => (commit.id ? [commit.id] : []))];
     const rebased = this.rebase(() => this.confirm(fresh), done);
     for (const commit of fresh) touch(rebased.touched, commit.changes);
@@ -81,9 +89,8 @@ export class Core {
 
   /** Edits in a draft; drafts opened later lie above it. */
   editDraft(id: DraftId, fn: (writer: Writer) => void, check?: Check): Edited {
-    const index = this.indexOf(id);
-    const draft = this.drafts[index]!;
-    return this.beneath(index + 1, () => {
+    const draft = this.draft(id);
+    return this.beneath(this.indexOf(id) + 1, () => {
       const edited = this.attempt(fn, check);
       draft.add(edited);
       return edited;
@@ -92,7 +99,93 @@ export class Core {
 
   /** What the draft would send now: one change per row, only properties that differ from what lies below. */
   draftChanges(id: DraftId): Change[] {
-    return this.drafts[this.indexOf(id)]!.net.changes();
+    return this.draft(id).net.changes();
+  }
+
+  /** Like `draftChanges`, with the properties that happen to be equal to what lies below at present. */
+  draftIntents(id: DraftId): Change[] {
+    return this.draft(id).net.intents();
+  }
+
+  /** All that the draft holds, set aside or not; as old values what lay below when it began to write there. */
+  holdings(id: DraftId): Change[] {
+    return this.draft(id).holdings();
+  }
+
+  /** Whether the draft writes to one of the touched rows. */
+  reaches(id: DraftId, touched: Touched): boolean {
+    for (const [table, rows] of this.draft(id).touched) for (const key of rows.keys()) if (touched.get(table)?.has(key)) return true;
+    return false;
+  }
+
+  /** What of the draft does not fit the rows at present, with the reasons. */
+  asideOf(id: DraftId): readonly Aside[] {
+    return this.draft(id).aside;
+  }
+
+  /** What the draft has set and others have changed since. */
+  clashesOf(id: DraftId): Clash[] {
+    return this.draft(id).clashes();
+  }
+
+  /** Moves on whenever the draft may hold or say something else. */
+  stampOf(id: DraftId): number {
+    return this.draft(id).stamp;
+  }
+
+  /** What others wrote to these properties of a row (without columns: to all of it) has been seen. */
+  settleDraft(id: DraftId, change: Change, columns: readonly string[] | undefined): void {
+    this.draft(id).settle(change, columns);
+  }
+
+  /**
+   * Puts these changes of the draft back to what lies below (`columns`: only these of an update), and forgets what was
+   * set aside of them.
+   */
+  revertDraft(id: DraftId, changes: readonly Change[], isReverted: (operation: Operation) => boolean): Edited {
+    const draft = this.draft(id);
+    const edited = this.editDraft(id, (writer) => writer.applyAll(changes.toReversed().map(reversed)));
+    for (const change of changes) if (change[0] === 'u') draft.net.release(change, Object.keys(change[3]));
+    draft.aside = draft.aside.filter(({ operation }) => !isReverted(operation));
+    draft.stamp++;
+    return edited;
+  }
+
+  /** A draft of these operations, as far as they fit; the others are set aside. `bases`: what lay below each, once. */
+  restoreDraft(asides: readonly Aside[]): { id: DraftId; rebased: Rebased } {
+    const id = this.openDraft();
+    const draft = this.draft(id);
+    const rebased = this.unwind(this.drafts.length - 1);
+    draft.aside = [...asides];
+    this.restore(this.drafts.length - 1, rebased);
+    return { id, rebased };
+  }
+
+  /** Makes a nested draft part of the one that it lies in. If it cannot be, it is still open. */
+  saveInto(id: DraftId, parent: DraftId): Edited {
+    const into = this.draft(parent);
+    const draft = this.draft(id);
+    return this.without(draft, () => {
+      const edited = this.attempt((writer) => writer.applyAll(draft.net.changes()));
+      into.add(edited);
+      into.aside.push(...draft.aside);
+      return edited;
+    }, this.indexOf(parent) + 1);
+  }
+
+  /** What `saveDraft` would throw now; nothing changes. */
+  judgeDraft(id: DraftId, check: Check, parent?: DraftId): unknown {
+    const fine = new Error('it could be saved');
+    const draft = this.draft(id);
+    try {
+      this.without(draft, () => this.attempt((writer) => writer.applyAll(draft.net.changes()), (edited) => {
+        check(edited);
+        throw fine;
+      }), parent === undefined ? 0 : this.indexOf(parent) + 1);
+    } catch (error) {
+      if (error !== fine) return error;
+    }
+    return undefined;
   }
 
   /** Takes the draft away; everything is exactly as if it had never been. */
@@ -109,17 +202,8 @@ export class Core {
    * If `check` throws, the draft is still open.
    */
   saveDraft(id: DraftId, check?: Check): Edited {
-    const index = this.indexOf(id);
-    const draft = this.drafts[index]!;
-    return this.beneath(0, () => {
-      this.drafts.splice(index, 1);
-      try {
-        return this.attempt((writer) => writer.applyAll(draft.net.changes()), check);
-      } catch (error) {
-        this.drafts.splice(index, 0, draft);
-        throw error;
-      }
-    });
+    const draft = this.draft(id);
+    return this.without(draft, () => this.attempt((writer) => writer.applyAll(draft.net.changes()), check), 0);
   }
 
   /** Takes over pending mutations and drafts of a core whose database was replaced (reset, resync). */
@@ -127,9 +211,13 @@ export class Core {
     this.layers = previous.layers;
     this.drafts = previous.drafts;
     this.nextDraft = previous.nextDraft;
-    return this.rebase(() => {
+    const sifted = this.drafts.flatMap((draft) => this.sift(draft));
+    for (const draft of this.drafts) draft.meetAll();
+    const rebased = this.rebase(() => {
       if (previous.edits.capture.ready) this.edits.capture.install();
     });
+    rebased.dropped.unshift(...sifted);
+    return rebased;
   }
 
   /** One row as it lies there at this moment (inside of an edit: below the drafts above it). */
@@ -175,6 +263,7 @@ export class Core {
     this.db.run('ROLLBACK');
     try {
       below();
+      rebased.dropped.push(...this.told().dropped);
       this.layers = this.layers.filter((layer) => !done.some((id) => isSameId(id, layer.id)));
     } catch (error) {
       this.untold = rebased;
@@ -207,11 +296,52 @@ export class Core {
 
   private reapplyDraft(draft: Draft, rebased: Rebased): void {
     this.db.run(draft.begin);
-    const intents = draft.net.intents();
-    const { failures, effects } = this.edits.again(intents);
-    rebased.dropped.push(...failures.map((failure) => ({ draft: draft.id, ...failure })));
-    draft.refresh(intents, failures, effects);
+    const { failures, effects } = this.edits.again(draft.net.intents());
+    const failed = failures.flatMap((failure) => this.setAside(draft, failure, effects));
+    rebased.dropped.push(...failed.map((failure) => ({ draft: draft.id, ...failure })));
+    draft.refresh(draft.net.intents(), effects);
+    this.takeUp(draft);
     merge(rebased.touched, draft.touched);
+  }
+
+  /** Of an update only the properties that do not fit; a row that is gone takes all of them with it. */
+  private setAside(draft: Draft, { operation, error }: Failure, effects: Change[]): Failure[] {
+    const [op, table, key, now] = operation;
+    if (op !== 'u' || (error instanceof CannotApply && error.code === 'not_found')) return draft.setAside(operation, error);
+    return Object.keys(now).flatMap((column) => {
+      const one: Operation = ['u', table, key, row([[column, now[column]!]])];
+      const tried = this.edits.again([one]);
+      effects.push(...tried.effects);
+      return tried.failures.flatMap((failure) => draft.setAside(one, failure.error));
+    });
+  }
+
+  /** What was set aside and fits again comes back. */
+  private takeUp(draft: Draft): void {
+    draft.aside = draft.aside.filter((aside) => {
+      const { failures, effects } = this.edits.again([aside.operation]);
+      if (failures.length > 0) aside.error = failures[0]!.error;
+      else draft.takeUp(aside, effects);
+      return failures.length > 0;
+    });
+  }
+
+  private sift(draft: Draft): Dropped[] {
+    return draft.sift(this.tables).map((failure) => ({ draft: draft.id, ...failure }));
+  }
+
+  /** Does something at `index` without one of the drafts above; it is back if that fails. */
+  private without(draft: Draft, action: () => Edited, index: number): Edited {
+    return this.beneath(index, () => {
+      const at = this.drafts.indexOf(draft);
+      this.drafts.splice(at, 1);
+      try {
+        return action();
+      } catch (error) {
+        this.drafts.splice(at, 0, draft);
+        throw error;
+      }
+    });
   }
 
   /** Does something below the drafts from `index` on, and puts these back above it. */
@@ -289,12 +419,17 @@ export class Core {
   private readSchema(captured: boolean): void {
     this.edits = new Edits(this.db, this.tables);
     if (captured) this.edits.capture.install();
+    for (const draft of this.drafts) this.untold.dropped.push(...this.sift(draft));
   }
 
   private told(): Rebased {
     const told = this.untold;
     this.untold = emptyRebase();
     return told;
+  }
+
+  private draft(id: DraftId): Draft {
+    return this.drafts[this.indexOf(id)]!;
   }
 
   private indexOf(id: DraftId): number {

@@ -81,8 +81,25 @@ export class Net {
     }
   }
 
+  /** What is netted for the row of a change, as `intents` tells it. */
+  intent(change: readonly [string, string, Key, ...unknown[]]): Change | undefined {
+    const entry = this.entries.get(idOf(change));
+    return entry && toIntent(entry);
+  }
+
   forget(operation: Operation): void {
     this.entries.delete(idOf(operation));
+  }
+
+  /** Forgets these properties of a row, whatever was done to them. */
+  release(change: readonly [string, string, Key, ...unknown[]], columns: readonly string[]): void {
+    const entry = this.entries.get(idOf(change));
+    if (entry === undefined || !entry.after) return;
+    for (const column of columns) {
+      delete entry.now[column];
+      delete entry.old[column];
+    }
+    if (entry.before && Object.keys({ ...entry.now, ...entry.old }).length === 0) this.entries.delete(idOf(change));
   }
 
   private refreshDelete(id: string, entry: Entry, effect: Change | undefined): void {
@@ -93,6 +110,13 @@ export class Net {
 
 function oldCell(effect: Change | undefined, column: string, now: Row): Cell {
   return (effect?.[0] === 'u' && column in effect[4] ? effect[4][column] : now[column]) ?? null;
+}
+
+/** What leads from after a change to before it. */
+export function reversed([op, table, key, now, old]: Change): Change {
+  if (op === 'i') return ['d', table, key, null, now];
+  if (op === 'd') return ['i', table, key, old];
+  return ['u', table, key, old, now];
 }
 
 export function idOf(change: readonly [string, string, Key, ...unknown[]]): string {

@@ -47,6 +47,8 @@ export interface Commit {
   by?: string;
   id?: MutationId;
   tag?: string;
+  /** Rows that were gone, and left out as the push said. */
+  skipped?: [table: string, key: Key][];
   contract?: Record<string, unknown>;
   contract_hash?: string;
   steps?: string[];

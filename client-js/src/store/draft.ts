@@ -1,26 +1,48 @@
 /** A draft: edits that every observer here sees and nobody else, until they are saved or cancelled. */
-import type { Draft, Sent, Tree, Tx, WriteOptions } from '../api.js';
-import { StoreError } from '../errors.js';
+import type { Conflict, Draft, DraftOptions, Fault, LostEdit, Outcome, Refusal, Sent, Tree, Tx, Unsubscribe, WriteOptions } from '../api.js';
+import type { WireChange } from '../capture/wire.js';
 import type { DraftId } from '../core/types.js';
-
-/** What a draft asks of its store. */
-export interface DraftDesk {
-  editDraft(id: DraftId, fn: (t: Tx) => void): void;
-  draftPaths(id: DraftId): string[];
-  cancelDraft(id: DraftId): void;
-  saveDraft(id: DraftId, options: WriteOptions): Sent | undefined;
-}
+import { StoreError, invalid } from '../errors.js';
+import { Callbacks } from './callbacks.js';
+import type { Drafts } from './drafts.js';
 
 export class LocalDraft implements Draft {
-  open = true;
+  state: Draft['state'] = 'open';
+  refusal: Refusal | undefined;
+  readonly name: string | undefined;
+  private readonly callbacks = new Callbacks<[]>();
+  private seen = 0;
+  /** What was sent, until its answer is there. */
+  private sent: WireChange[] = [];
 
   constructor(
-    private readonly desk: DraftDesk,
-    private readonly id: DraftId,
-  ) {}
+    private readonly desk: Drafts,
+    public core: DraftId,
+    readonly scope: readonly string[],
+    { name }: DraftOptions,
+    readonly parent: LocalDraft | undefined,
+  ) {
+    this.name = name;
+  }
+
+  get open(): boolean {
+    return this.state === 'open';
+  }
 
   get changes(): string[] {
-    return this.open ? this.desk.draftPaths(this.id) : [];
+    return this.open ? this.desk.paths(this) : [];
+  }
+
+  get conflicts(): Conflict[] {
+    return this.open ? this.desk.conflicts(this) : [];
+  }
+
+  get lost(): LostEdit[] {
+    return this.open ? this.desk.lost(this) : [];
+  }
+
+  get faults(): Fault[] {
+    return this.open ? this.desk.faults(this) : (this.refusal?.errors ?? []);
   }
 
   set(path: string, value: Tree): void {
@@ -29,21 +51,78 @@ export class LocalDraft implements Draft {
 
   tx(fn: (t: Tx) => void): void {
     this.mustBeOpen();
-    this.desk.editDraft(this.id, fn);
+    this.desk.edit(this, fn);
+  }
+
+  revert(path = ''): void {
+    this.mustBeOpen();
+    this.desk.revert(this, path);
+  }
+
+  resolve(path: string, which: 'mine' | 'theirs'): void {
+    this.mustBeOpen();
+    if (which === 'mine') this.desk.keepMine(this, path);
+    else this.desk.revert(this, path);
+  }
+
+  draft(scope: string | readonly string[] = this.scope, options: DraftOptions = {}): Draft {
+    this.mustBeOpen();
+    return this.desk.begin([scope].flat(), options, this);
+  }
+
+  subscribe(callback: () => void): Unsubscribe {
+    return this.callbacks.add(callback);
   }
 
   cancel(): void {
     if (!this.open) return;
-    this.desk.cancelDraft(this.id);
-    this.open = false;
+    for (const inner of this.desk.within(this)) inner.cancel();
+    this.desk.cancel(this);
+    this.become('cancelled');
   }
 
-  /** Throws StoreError if what it holds is not valid; it is still open then. */
   save(options: WriteOptions = {}): Sent | undefined {
     this.mustBeOpen();
-    const sent = this.desk.saveDraft(this.id, options);
-    this.open = false;
+    if (this.desk.within(this).length > 0) throw invalid('a draft in this draft is open; save or cancel that one first');
+    this.refusal = undefined;
+    if (this.parent !== undefined) return this.saveIntoParent(this.parent);
+    this.sent = this.desk.state(this).changes;
+    const sent = this.desk.save(this, options);
+    this.become(sent === undefined ? 'saved' : 'sending');
+    void sent?.confirmed.then((outcome) => this.answered(outcome));
     return sent;
+  }
+
+  reopen(): void {
+    if (this.state !== 'refused') throw invalid('only a draft that was refused can be opened again');
+    this.core = this.desk.refill(this.sent);
+    this.become('open');
+    this.desk.reopened(this);
+  }
+
+  /** Tells whether, and whoever listens that, it may hold or say something else. */
+  look(near = false): boolean {
+    const stamp = this.open ? this.desk.stamp(this) : this.seen;
+    if (stamp === this.seen && !near) return false;
+    this.seen = stamp;
+    this.callbacks.emit();
+    return true;
+  }
+
+  private saveIntoParent(parent: LocalDraft): undefined {
+    this.desk.saveInto(this, parent);
+    this.become('saved');
+  }
+
+  private answered(outcome: Outcome): void {
+    if (outcome.kind === 'refused') this.refusal = outcome.refusal;
+    else this.sent = [];
+    this.become(outcome.kind === 'refused' ? 'refused' : 'saved');
+  }
+
+  private become(state: Draft['state']): void {
+    this.state = state;
+    this.callbacks.emit();
   }
 
   private mustBeOpen(): void {

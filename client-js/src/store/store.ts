@@ -5,10 +5,11 @@
  * goes to the outbox before anybody is told, so that a callback that writes comes after.
  */
 import type {
-  ChangeInfo, Draft, Outcome, Sent, Status, Store, Tree, Tx, Unsubscribe, Value, WriteOptions,
+  ChangeInfo, Draft, DraftOptions, Outcome, Sent, Status, Store, Tree, Tx, Unsubscribe, Value, WriteOptions,
 } from '../api.js';
-import type { Change, Check, Commit, DraftId, Edited, Rebased, Writer } from '../core/types.js';
+import type { Change, Check, Commit, Edited, Rebased, Writer } from '../core/types.js';
 import { StoreError, invalid } from '../errors.js';
+import { placed } from '../paths/faults.js';
 import { changedPaths } from '../paths/of.js';
 import type { About } from '../reactive/reactive.js';
 import { Subscriptions, type PathCallback, type QueryCallback, type RowsCallback } from '../reactive/subscriptions.js';
@@ -18,7 +19,7 @@ import type { Outbox } from '../sync/outbox.js';
 import type { Platform } from '../sync/platform.js';
 import { Callbacks } from './callbacks.js';
 import { DESK, type Desk, type Written } from './desk.js';
-import { LocalDraft, type DraftDesk } from './draft.js';
+import { Drafts, type DraftHost } from './drafts.js';
 import type { Loaded } from './loaded.js';
 import { PresenceBoard } from './presence.js';
 import { pushBody, refuseOptions } from './push.js';
@@ -29,7 +30,7 @@ import { TxBody, asStoreError } from './tx.js';
 type Refused = Extract<Outcome, { kind: 'refused' }>;
 type Query = { sql: string; params?: Value[] };
 
-export class LiveStore implements Store, DraftDesk {
+export class LiveStore implements Store {
   readonly presence: PresenceBoard;
   private readonly subscriptions: Subscriptions;
   private readonly onStatus = new Callbacks<[Status]>();
@@ -37,6 +38,7 @@ export class LiveStore implements Store, DraftDesk {
   private readonly onContract = new Callbacks<[string]>();
   private readonly onWritten = new Callbacks<[Written]>();
   private readonly onOwn = new Callbacks<[Commit]>();
+  private readonly localDrafts = new Drafts(this.draftHost());
   private readonly topics = new Map<string, Callbacks<[data: unknown, from: string]>>();
   /** Settled at a version that the feed has yet to bring. */
   private early: Outcome[] = [];
@@ -116,9 +118,12 @@ export class LiveStore implements Store, DraftDesk {
     return this.dispatch({ call: name, args });
   }
 
-  draft(): Draft {
-    this.mayWrite({});
-    return new LocalDraft(this, this.loaded.core.openDraft());
+  draft(scope: string | readonly string[] = [], options: DraftOptions = {}): Draft {
+    return this.localDrafts.begin([scope].flat(), options);
+  }
+
+  get drafts(): readonly Draft[] {
+    return this.localDrafts.open;
   }
 
   signal(topic: string, data: unknown): void {
@@ -165,26 +170,23 @@ export class LiveStore implements Store, DraftDesk {
     return this.told.connection === 'closed';
   }
 
-  // What a draft asks.
+  // What drafts ask.
 
-  editDraft(id: DraftId, fn: (t: Tx) => void): void {
-    this.mayWrite({});
-    const edited = this.guarded(() => this.loaded.core.editDraft(id, (writer) => this.body(writer).run(fn)));
-    this.tell(edited, () => local('draft'));
-  }
-
-  draftPaths(id: DraftId): string[] {
-    return changedPaths(this.loaded.contract, this.loaded.core.draftChanges(id));
-  }
-
-  cancelDraft(id: DraftId): void {
-    if (this.closed) return;
-    this.mustNotBeWriting();
-    this.tell(this.loaded.core.cancelDraft(id), () => local('draft'));
-  }
-
-  saveDraft(id: DraftId, options: WriteOptions): Sent | undefined {
-    return this.write('draft', options, (check) => this.loaded.core.saveDraft(id, check))?.sent;
+  private draftHost(): DraftHost {
+    const store = this;
+    return {
+      get loaded() { return store.loaded; },
+      get closed() { return store.closed; },
+      mayWrite: () => this.mayWrite({}),
+      mustNotBeWriting: () => this.mustNotBeWriting(),
+      step: (fn) => {
+        const stepped = this.guarded(fn);
+        this.tell(stepped, () => local('draft'));
+        return stepped;
+      },
+      save: (edit, options) => this.write('draft', options, edit)?.sent,
+      body: (writer) => this.body(writer),
+    };
   }
 
   // What the parts beside the store ask.
@@ -213,7 +215,7 @@ export class LiveStore implements Store, DraftDesk {
   }
 
   commits(commits: Commit[]): void {
-    const rebased = this.loaded.core.receive(commits);
+    const rebased = this.loaded.core.receive(commits, [], this.outbox.client);
     for (const commit of commits) if (commit.id?.[0] === this.outbox.client) this.own(commit, commit.id);
     this.rebased(rebased, aboutBatch(commits, this.outbox.client));
     this.settleEarly();
@@ -222,13 +224,15 @@ export class LiveStore implements Store, DraftDesk {
 
   private own(commit: Commit, id: Sent['id']): void {
     this.onOwn.emit(commit);
-    this.outbox.answer({ kind: 'committed', id, version: commit.v });
+    const skipped = (commit.skipped ?? []).flatMap(([table, key]) => changedPaths(this.loaded.contract, [['d', table, key, null, {}]]));
+    this.outbox.answer({ kind: 'committed', id, version: commit.v, ...(skipped.length === 0 ? {} : { skipped }) });
   }
 
   answered(outcome: Outcome): void {
     // A callback may have closed the store before what was early was due.
     if (this.closed) return;
     if (outcome.kind === 'settled' && outcome.version > this.loaded.core.version) return void this.early.push(outcome);
+    if (outcome.kind === 'refused') outcome.refusal.errors = placed(this.loaded.contract, outcome.refusal.errors);
     if (!this.outbox.answer(outcome)) return;
     this.rebased(this.loaded.core.receive([], [outcome.id]), () => ({ origin: 'rebase' }));
     if (outcome.kind === 'refused') this.onRefused.emit(outcome);
@@ -256,6 +260,7 @@ export class LiveStore implements Store, DraftDesk {
     this.loaded = fresh;
     before.core.close();
     this.subscriptions.renew(() => ({ origin: 'load' }));
+    this.localDrafts.look(new Map());
     this.settleEarly();
     if (fresh.contract.hash !== before.contract.hash) this.onContract.emit(fresh.contract.hash);
     this.onStatus.emit(this.status);
@@ -265,7 +270,14 @@ export class LiveStore implements Store, DraftDesk {
     if (!rebased.schema) return this.tell(rebased, about);
     this.loaded.readContract();
     this.subscriptions.renew(about);
+    this.localDrafts.look(new Map());
     this.onContract.emit(this.loaded.contract.hash);
+  }
+
+  /** The same with a path at each fault. */
+  private placed(error: unknown): unknown {
+    if (!(error instanceof StoreError) || error.errors.length === 0) return error;
+    return new StoreError(error.code, error.message, placed(this.loaded.contract, error.errors));
   }
 
   private settleEarly(): void {
@@ -276,6 +288,7 @@ export class LiveStore implements Store, DraftDesk {
 
   private tell({ touched }: Pick<Rebased, 'touched'>, about: About): void {
     this.subscriptions.notify(hitsOf(touched), about);
+    this.localDrafts.look(touched);
   }
 
   private body(writer: ConstructorParameters<typeof TxBody>[1]): TxBody {
@@ -288,7 +301,7 @@ export class LiveStore implements Store, DraftDesk {
     try {
       return fn();
     } catch (error) {
-      throw asStoreError(error);
+      throw this.placed(asStoreError(error));
     } finally {
       this.writing = false;
     }

@@ -5,7 +5,7 @@
  * reverse can tell what is still as the step left it.
  */
 import { keyText } from '../capture/wire.js';
-import { Net, net } from '../core/net.js';
+import { Net, net, reversed } from '../core/net.js';
 import type { Change, MutationId } from '../core/types.js';
 
 /** One mutation of a step. */
@@ -37,12 +37,6 @@ export function changesOf(step: Step): Change[] {
 /** Everything that leads from after the step to before it, in the order in which it can be done. */
 export function reverse(step: Step): Change[] {
   return changesOf(step).reverse().map(reversed);
-}
-
-function reversed([op, table, key, now, old]: Change): Change {
-  if (op === 'i') return ['d', table, key, null, now];
-  if (op === 'd') return ['i', table, key, old];
-  return ['u', table, key, old, now];
 }
 
 /** What the server really did for a write; others may have been quicker, then its old values are theirs. */

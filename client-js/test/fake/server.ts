@@ -174,7 +174,9 @@ export class FakeServer {
     const missing = push.missing === 'skip' ? operations.filter((operation) => operation[0] === 'u' && !this.row(operation)) : [];
     try {
       if (!((push.expect ?? []) as Json[][]).every((item) => this.holds(item))) return this.refuse(id, 'conflict');
-      this.decide(operations.filter((operation) => !missing.includes(operation)), { id, by: 'ben', ...(push.tag === undefined ? {} : { tag: push.tag as string }) });
+      this.decide(operations.filter((operation) => !missing.includes(operation)), {
+        id, by: 'ben', ...(missing.length === 0 ? {} : { skipped: missing.map(([, table, key]) => [table, key]) }), ...(push.tag === undefined ? {} : { tag: push.tag as string }),
+      });
     } catch (error) {
       return this.refuse(id, 'invalid', String(error));
     }

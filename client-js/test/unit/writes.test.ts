@@ -106,13 +106,13 @@ describe.each(ENGINES)('writing trees on $name', (engine) => {
         then(t);
       });
     expect(refusal(half((t) => t.set('annotation/a1/x', 'eight'))).errors).toEqual([
-      { message: 'x must be a number', table: 'annotation', key: ['a1'], pointer: '/x' },
+      { message: 'x must be a number', table: 'annotation', key: ['a1'], pointer: '/x', path: 'annotation/a1/x' },
     ]);
     expect(refusal(half((t) => t.set('annotation/a1', { text: { colour: 'red' } }))).errors[0]).toMatchObject({ pointer: '/text/colour' });
     expect(refusal(half((t) => t.set('annotation/a1/x', 1001)))).toMatchObject({ code: 'invalid', errors: [{ table: 'annotation', key: ['a1'], pointer: '/x' }] });
     expect(refusal(half((t) => t.set('annotation/a1', { anchor: { offset: 3 } }))).errors[0]).toMatchObject({ pointer: '/anchor/target' });
     expect(refusal(half((t) => t.insert('annotation', { id: 'z' }))).errors).toEqual([
-      { message: 'name is required', table: 'annotation', key: ['z'], pointer: '/name' },
+      { message: 'name is required', table: 'annotation', key: ['z'], pointer: '/name', path: 'annotation/z/name' },
     ]);
     expect(refusal(half((t) => t.insert('annotation', { id: 'a1', name: 'again' }))).code).toBe('exists');
     expect(refusal(half((t) => t.set('annotation/gone/x', 1))).code).toBe('not_found');
@@ -129,7 +129,7 @@ describe.each(ENGINES)('writing trees on $name', (engine) => {
     const { store } = await opened();
     const many = Array.from({ length: 10 }, (_, at) => ({ id: `p${at}` }));
     expect(refusal(() => store.set('annotation/a1/points', many)).errors).toEqual([
-      { message: 'annotation.points would have 10 items, it needs at most 9', table: 'annotation.points', key: ['a1'], pointer: '/points' },
+      { message: 'annotation.points would have 10 items, it needs at most 9', table: 'annotation.points', key: ['a1'], pointer: '/points', path: 'annotation/a1/points' },
     ]);
   });
 
