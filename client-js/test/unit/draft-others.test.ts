@@ -23,7 +23,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     return { server, store, draft, told };
   }
 
-  it('marks what others changed of what it has set, with theirs and mine (S70)', async () => {
+  it('marks what others changed of what it has set, with theirs and mine (S90)', async () => {
     const { server, store, draft, told } = await opened();
     draft.set(A1, { x: 5, count: 1, text: { font: { size: 20 } } });
     const before = told.times;
@@ -41,7 +41,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect(draft.changes).toEqual([X, 'annotation/a1/count']);
   });
 
-  it('has no conflict with oneself, nor where all agree, nor when theirs is taken back (S70)', async () => {
+  it('has no conflict with oneself, nor where all agree, nor when theirs is taken back (S90)', async () => {
     const { server, store, draft } = await opened();
     draft.set(A1, { x: 5, count: 1 });
     await store.set(X, 3).confirmed;
@@ -57,7 +57,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect(draft.conflicts).toEqual([]);
   });
 
-  it('marks a row that it deletes and somebody else has changed (S70)', async () => {
+  it('marks a row that it deletes and somebody else has changed (S90)', async () => {
     const { server, draft } = await opened();
     draft.tx((t) => t.delete('annotation/a2'));
     server.commit([['u', 'annotation', ['a2'], { x: 9 }]]);
@@ -67,7 +67,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect([draft.changes, draft.conflicts]).toEqual([[], []]);
   });
 
-  it('keeps edits of a row that was deleted, and has them again when the row is back (S71)', async () => {
+  it('keeps edits of a row that was deleted, and has them again when the row is back (S91)', async () => {
     const { server, store, draft } = await opened(A1);
     draft.set(A1, { x: 5, note: 'mine' });
     server.commit([['d', 'annotation', ['a1']]]);
@@ -82,7 +82,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect(server.read("SELECT name, x, note FROM annotation WHERE id='a1'")).toEqual([['Back', 5, 'mine']]);
   });
 
-  it('saves what is left when a row is gone, and hears which rows were skipped (S71)', async () => {
+  it('saves what is left when a row is gone, and hears which rows were skipped (S91)', async () => {
     const { server, draft } = await opened();
     draft.set(X, 5);
     draft.set('annotation/a2/x', 6);
@@ -95,7 +95,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect(draft.state).toBe('saved');
   });
 
-  it('keeps what the contract has no more, apart from the rest, and gains new properties at once (S72)', async () => {
+  it('keeps what the contract has no more, apart from the rest, and gains new properties at once (S92)', async () => {
     const { server, store, draft } = await opened(A1);
     draft.set(A1, { x: 5, note: 'mine' });
     const properties = { ...SCENE.properties.annotation.items.properties, fresh: { type: 'integer', default: 3 } } as Record<string, unknown>;
@@ -110,7 +110,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect([draft.changes, store.peek(X)]).toEqual([['annotation/a1/fresh'], 0]);
   });
 
-  it('tells what would be refused, with path and code, before it is saved (S73)', async () => {
+  it('tells what would be refused, with path and code, before it is saved (S93)', async () => {
     const { draft } = await opened();
     draft.set('annotation/a1/anchor/offset', 3);
     draft.set(X, 2000);
@@ -126,7 +126,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect(draft.faults).toEqual([]);
   });
 
-  it('comes back with all that it had when the server refuses it, the reasons at their fields (S74)', async () => {
+  it('comes back with all that it had when the server refuses it, the reasons at their fields (S94)', async () => {
     const { server, store, draft } = await opened();
     const before = JSON.stringify(store.peek('annotation'));
     draft.tx((t) => {
@@ -149,7 +149,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect(server.read('SELECT id, x FROM annotation ORDER BY id')).toEqual([['a1', 4], ['a3', null]]);
   });
 
-  it('writes nowhere but in its scope (S75)', async () => {
+  it('writes nowhere but in its scope (S95)', async () => {
     const { store, draft } = await opened([A1, 'scene/grid']);
     draft.set(X, 5);
     draft.set('scene/grid/step', 5);
@@ -160,7 +160,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect(() => store.draft('nowhere/x')).toThrow('nowhere');
   });
 
-  it('holds drafts in it, which become part of it or leave it as it was (S76)', async () => {
+  it('holds drafts in it, which become part of it or leave it as it was (S96)', async () => {
     const { server, store, draft } = await opened();
     draft.set(X, 5);
     const beside = store.draft();
@@ -183,7 +183,7 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect(server.pushes).toEqual([]);
   });
 
-  it('keeps its marks and its edits when the project is loaded again (S77)', async () => {
+  it('keeps its marks and its edits when the project is loaded again (S97)', async () => {
     const { server, store, draft } = await opened();
     draft.set(A1, { x: 5, count: 1 });
     server.reachable = false;
