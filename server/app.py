@@ -157,6 +157,8 @@ class Sharelite(Starlette):
         house: House | None = self.state.house
         if house is not None:
             house.stop()
+            await house.desks.stop()
+            await house.transactions.close()
             await house.hall.stop()
 
     @asynccontextmanager
@@ -239,6 +241,11 @@ class Sharelite(Starlette):
             Route(project + "/mutations", projects.mutate, methods=["POST"]),
             Route(project + "/contract", projects.contract, methods=["GET"]),
             Route(project + "/sql", sql.run, methods=["POST"]),
+            WebSocketRoute(project + "/sql", self._desk),
+            Route(project + "/transactions", sql.begin, methods=["POST"]),
+            Route(project + "/transactions/{transaction}", sql.rollback, methods=["DELETE"]),
+            Route(project + "/transactions/{transaction}/sql", sql.run_in, methods=["POST"]),
+            Route(project + "/transactions/{transaction}/commit", sql.commit, methods=["POST"]),
             WebSocketRoute(project + "/live", self._live),
             Route("/v1/contracts", contracts.listed, methods=["GET"]),
             Route("/v1/contracts/{name}", contracts.look, methods=["GET"]),
@@ -253,6 +260,13 @@ class Sharelite(Starlette):
             Mount("/client", pages.Files("client", "the browser client")),
             Mount("/demo", pages.Files("demo", "the demo", html=True)),
         ]
+
+    async def _desk(self, websocket: WebSocket) -> None:
+        house: House | None = self.state.house
+        if house is None or house.stopping:
+            await websocket.close(TRY_LATER)
+        else:
+            await house.desks.serve(websocket)
 
     async def _live(self, websocket: WebSocket) -> None:
         house: House | None = self.state.house

@@ -123,6 +123,14 @@ class Call(Struct, frozen=True):
     args: Mapping[str, Any]
 
 
+class Done(Struct, frozen=True):
+    """What an interactive transaction did, or why it is refused. Its changes hold at no other version than `base`."""
+
+    base: int
+    changes: tuple[Change, ...] = ()
+    refusal: Refusal | None = None
+
+
 class Fault(Struct, frozen=True, omit_defaults=True):
     """One thing that is wrong, and where: table, key (wire values), JSON pointer into the row."""
 
@@ -139,7 +147,7 @@ class Mutation(Struct, frozen=True):
     """
 
     user: str
-    body: Edit | Sql | Call
+    body: Edit | Sql | Call | Done
     id: MutationId | None = None
     contract: str | None = None
     tag: str | None = None

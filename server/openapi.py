@@ -146,6 +146,30 @@ SCHEMAS: JSON = {
             {**_object("sql", sql=TEXT, params=PARAMS, many=_list(PARAMS)), "additionalProperties": False},
         ]
     },
+    "StatementsInside": {
+        **_object("statements", statements=_list(_ref("Statement"))),
+        "additionalProperties": False,
+    },
+    "Begin": {
+        **_object("", mode={"enum": ["deferred", "immediate", "read_only"], "default": "deferred"}),
+        "additionalProperties": False,
+    },
+    "Begun": _object(
+        "transaction version idle total",
+        transaction=ID,
+        version=WHOLE,
+        idle={"type": "number"},
+        total={"type": "number"},
+    ),
+    "Finish": {
+        **_object(
+            "",
+            id={"type": "array", "prefixItems": [ID, {**WHOLE, "minimum": 1}], "minItems": 2, "maxItems": 2},
+            tag=_maybe({"type": "string", "maxLength": 256}),
+        ),
+        "additionalProperties": False,
+    },
+    "Committed": _object("version changed", version=WHOLE, changed=BOOLEAN),
     "Statements": {
         **_object(
             "statements",
@@ -290,6 +314,34 @@ PATHS: JSON = {
             "SQL statements, as one transaction or each alone",
             _answers(403, 404, 408, 409, 410, 413, 415, 422, _200=_rows()),
             _ref("Statements"),
+        ),
+    },
+    "/v1/projects/{project}/transactions": {
+        "parameters": _path("project", ID),
+        "post": _operation(
+            "Begin an interactive transaction",
+            _answers(403, 404, 408, 413, 415, _201=_good("Begun", _ref("Begun"))),
+            _ref("Begin"),
+        ),
+    },
+    "/v1/projects/{project}/transactions/{transaction}": {
+        "parameters": [*_path("project", ID), *_path("transaction", ID)],
+        "delete": _operation("Roll it back", _answers(404, 410, _204={"description": "Nothing of it happened"})),
+    },
+    "/v1/projects/{project}/transactions/{transaction}/sql": {
+        "parameters": [*_path("project", ID), *_path("transaction", ID)],
+        "post": _operation(
+            "Statements of an open transaction",
+            _answers(403, 404, 408, 409, 410, 413, 415, 422, _200=_rows()),
+            _ref("StatementsInside"),
+        ),
+    },
+    "/v1/projects/{project}/transactions/{transaction}/commit": {
+        "parameters": [*_path("project", ID), *_path("transaction", ID)],
+        "post": _operation(
+            "Commit; with an id it can be asked again",
+            _answers(403, 404, 408, 409, 410, 413, 415, 422, _200=_good("Its version", _ref("Committed"))),
+            _ref("Finish"),
         ),
     },
     "/v1/projects/{project}/contract": {

@@ -26,6 +26,7 @@ from .sql.statements import Statements
 from .storage.copies import normalised
 from .storage.databases import Databases
 from .sync.feed import Feed
+from .sync.held import Held, Moved
 from .sync.log import commits
 from .sync.rules import Rules
 from .sync.statements import Function
@@ -41,6 +42,11 @@ MOST_WAITING = 20_000
 MOST_WAITING_BYTES = 256 << 20
 COMMITS_BYTES = 4 << 20
 READERS_KEPT = 4
+#: Between two turns of interactive transactions, while mutations wait.
+LEASE_PAUSE = 0.1
+
+#: A reader, and which of the files that have been data.db it is open on.
+Borrowed = tuple[int, Statements]
 #: After so long a project looks again whether its disk has room for what the cell has delivered.
 FULL_SECONDS = 1.0
 LEVEL_SECONDS = 0.001
@@ -80,6 +86,13 @@ class Wakes(InCell, Protocol):
     def call(self) -> None: ...
 
 
+class Guest(Protocol):
+    """Has a reader or the turn of a project for longer than one call."""
+
+    async def leave(self, why: str) -> None:
+        """Let go of it, soon."""
+
+
 class UpgradeReport(Struct, frozen=True):
     """What following another contract means or meant for a project."""
 
@@ -117,6 +130,11 @@ class Project:
         self._busy = False
         #: Those who want the turn for something that is not a batch: they go before the next one.
         self._queued = 0
+        #: Interactive transactions that want the turn, and when they may have it though mutations wait.
+        self._lessees: deque[asyncio.Future[None]] = deque()
+        self._lease_after = 0.0
+        #: Those who have something of this project open, and have to let go of it before its end.
+        self.guests: set[Guest] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopped: ShareliteError | None = None
@@ -236,7 +254,7 @@ class Project:
 
     async def query(self, function: Callable[[Statements], T]) -> T:
         """`read`, for a function that runs somebody's statements."""
-        return await self._on(self._workers.reads, self._with_reader, function)
+        return await self.reading(self._with_reader, function)
 
     async def plan_upgrade(self, contract: Contract) -> UpgradeReport:
         """What following this contract would mean; nothing is done."""
@@ -266,10 +284,60 @@ class Project:
             self.feed.announce(arrival.commits)
             return self._report(upgrade)
 
+    async def lease(self) -> None:
+        """Take the turn for an interactive transaction; it lasts until `give_back`. While mutations wait, they are let
+        in between, so that at most one of these turns begins every tenth of a second. Raises what stopped the project.
+        """
+        if self._stopped is not None:
+            raise self._stopped
+        if self._elsewhere is not None and not self._elsewhere.leading:
+            raise NotLeading
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lessees.append(granted)
+        self._next_turn()
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        self._lease_after = asyncio.get_running_loop().time() + LEASE_PAUSE
+        self._set_busy(False)
+        self._next_turn()
+
+    async def in_turn(self, function: Callable[[], T]) -> T:
+        """Within a lease, on the worker. Raises Refused, NotJudged; what breaks the project's files ends it."""
+        return await self._tried(function)
+
+    async def hold(self, base: int | None) -> tuple[Held | Moved, Arrival]:
+        """Within a lease: `Road.hold`."""
+        return await self._tried(partial(self._road.hold, base))
+
+    async def conclude(self, mutation: Mutation) -> Outcome:
+        """Within a lease: take what the transaction did along the road. Raises NotJudged."""
+        arrival = await self._tried(partial(self._road.travel, [mutation]))
+        self.arrived(arrival)
+        (answer,) = arrival.answers
+        if isinstance(answer, Outcome):
+            return answer
+        raise answer
+
+    def _grant(self) -> bool:
+        """Give the turn to the next interactive transaction, if it may have it."""
+        while self._lessees and self._lessees[0].done():
+            self._lessees.popleft()
+        if not self._lessees or (self._waiting and asyncio.get_running_loop().time() < self._lease_after):
+            return False
+        self._set_busy(True)
+        self._lessees.popleft().set_result(None)
+        return True
+
     async def _take(self) -> None:
         """Within the turn: have what the cell has delivered so far."""
         if self._road.behind:
-            self._arrived(await self._tried(self._road.take))
+            self.arrived(await self._tried(self._road.take))
 
     async def _tried(self, function: Callable[[], T]) -> T:
         """Within the turn: what fails without having been judged ends the project."""
@@ -285,6 +353,7 @@ class Project:
         """Let the turn on its way end, answer nobody else, close every file."""
         self._stopped = self._stopped or Unavailable("the project is being closed")
         self._fail_waiting(self._stopped)
+        await asyncio.gather(*[guest.leave("the project is being closed") for guest in list(self.guests)])
         while self._busy:
             await self._idle.wait()
         await self._on(self._workers.turns, self._close_files)
@@ -302,7 +371,7 @@ class Project:
         return UpgradeReport(upgrade.kind, tuple(upgrade.steps), tuple(upgrade.reasons), self.version)
 
     def _next_turn(self) -> None:
-        if self._busy or self._queued or self._stopped is not None:
+        if self._busy or self._queued or self._stopped is not None or self._grant():
             return
         tidy = self._road.checkpoint_due(bool(self._waiting))
         if not (self._waiting or tidy or self._road.behind):
@@ -334,7 +403,7 @@ class Project:
         if problem is not None:
             self._stop_after(problem)
         elif arrival is not None:
-            self._arrived(arrival)
+            self.arrived(arrival)
         for place, (mutation, future) in enumerate(batch):
             if mutation.id is not None:
                 self._inflight.pop(mutation.id, None)
@@ -345,7 +414,8 @@ class Project:
         else:
             self._next_turn()
 
-    def _arrived(self, arrival: Arrival) -> None:
+    def arrived(self, arrival: Arrival) -> None:
+        """Within a turn: take note of what came of it, and announce it."""
         if isinstance(arrival.rules, Contract):
             self.contract = arrival.rules
         self.feed.announce(arrival.commits)
@@ -370,6 +440,10 @@ class Project:
                 self._elsewhere.broken(problem)
 
     def _fail_waiting(self, problem: ShareliteError) -> None:
+        while self._lessees:
+            lessee = self._lessees.popleft()
+            if not lessee.done():
+                lessee.set_exception(problem)
         while self._waiting:
             mutation, future = self._waiting.popleft()
             self._waiting_bytes -= mutation.size
@@ -402,15 +476,27 @@ class Project:
         finally:
             connection.close()
 
+    def borrow(self) -> Borrowed:
+        """A reader for oneself, until `bring_back`. On a reader's thread."""
+        return self._reader()
+
+    def bring_back(self, borrowed: Borrowed) -> None:
+        """Outside of a transaction. On a reader's thread."""
+        if len(self._readers) < READERS_KEPT and not borrowed[1].connection.in_transaction:
+            self._readers.append(borrowed)
+        else:
+            borrowed[1].close()
+
+    async def reading(self, function: Callable[..., T], *args: object) -> T:
+        """On a reader's thread."""
+        return await self._on(self._workers.reads, function, *args)
+
     def _with_reader(self, function: Callable[[Statements], T]) -> T:
-        generation, reader = self._reader()
+        borrowed = self.borrow()
         try:
-            return function(reader)
+            return function(borrowed[1])
         finally:
-            if len(self._readers) < READERS_KEPT and not reader.connection.in_transaction:
-                self._readers.append((generation, reader))
-            else:
-                reader.close()
+            self.bring_back(borrowed)
 
     def _reader(self) -> tuple[int, Statements]:
         while self._readers:

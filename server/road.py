@@ -17,13 +17,14 @@ from msgspec import Struct
 
 from .cluster.alone import Verdict
 from .errors import NotJudged, NotLeading, Refused, Unavailable, UnknownOutcome
-from .model import Commit, CommitKind, Edit, EncodedCommit, Fault, Key, Mutation, Outcome, Sql
+from .model import Call, Commit, CommitKind, Done, Edit, EncodedCommit, Fault, Key, Mutation, Outcome
 from .sql.guard import Watchdog
 from .sql.statements import Statements
 from .storage.databases import Databases
 from .sync import texts, wire
 from .sync.apply import Mismatch, run_steps
 from .sync.entry import Entry, Record, Recorded, Rehearsed, encode
+from .sync.held import Held, Moved
 from .sync.ids import Ids
 from .sync.log import Log, Position, commits
 from .sync.recent import Recent
@@ -186,6 +187,20 @@ class Road:
         """Take in what the cell has delivered. Raises Unavailable where nothing of it could be."""
         return self.travel(())
 
+    def hold(self, base: int | None) -> tuple[Held | Moved, Arrival]:
+        """Begin an interactive transaction that writes: nothing else may go along the road until it has ended.
+
+        `base`: the version that it has read; None: nothing yet. The arrival is what the cell had delivered before.
+        """
+        arrival = self.take()
+        with self._room():
+            self._level()
+        assert self._rehearsal is not None, "follow() comes first"
+        version = self._log.position.version
+        if base is not None and base != version:
+            return Moved(base, version), arrival
+        return Held(self._rehearsal, version), arrival
+
     @property
     def behind(self) -> bool:
         """Whether the cell has delivered something that is not in the files yet."""
@@ -284,7 +299,7 @@ class Road:
     def _rehearse(self, mutations: Sequence[Mutation]) -> tuple[Rehearsed, list[Outcome]]:
         """Run the mutations without effect and make the entry of what they would do."""
         assert self._rehearsal is not None and self._rules is not None, "follow() comes first"
-        judged = self._rehearsal.run(mutations)
+        judged = self._judged(mutations)
         at, version = _now(), self._log.position.version
         types = {name: table.types for name, table in self._rules.tables.items()}
         made: list[Commit] = []
@@ -307,6 +322,17 @@ class Road:
             ]
         )
         return self._entry(at, tuple(made), encoded, recorded), outcomes
+
+    def _judged(self, mutations: Sequence[Mutation]) -> Sequence[Judged]:
+        """An interactive transaction was rehearsed while it was held, and holds only where nothing came between."""
+        assert self._rehearsal is not None, "follow() comes first"
+        done = mutations[0].body
+        if not isinstance(done, Done):
+            return self._rehearsal.run(mutations)
+        assert len(mutations) == 1, "it has the turn for itself"
+        if done.refusal is None and done.base != self._log.position.version:
+            return [Judged(refusal=Moved(done.base, self._log.position.version).refusal())]
+        return [Judged(done.changes, refusal=done.refusal)]
 
     def _entry(
         self, at: int, made: tuple[Commit, ...], encoded: tuple[EncodedCommit, ...], recorded: tuple[Recorded, ...]
@@ -444,7 +470,7 @@ class Road:
 
 def _commit(version: int, at: int, mutation: Mutation, found: Judged) -> Commit:
     body = mutation.body
-    kind: CommitKind = "edit" if isinstance(body, Edit) else "sql" if isinstance(body, Sql) else "call"
+    kind: CommitKind = "edit" if isinstance(body, Edit) else "call" if isinstance(body, Call) else "sql"
     return Commit(version, at, mutation.user, kind, found.changes, mutation.id, mutation.tag, found.skipped)
 
 

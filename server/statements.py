@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import apsw
+
 from .errors import BadRequest, Refused, ShareliteError, Unavailable
-from .model import Fault, Mutation, Outcome, Result, Sql, Statement, Value
+from .model import Fault, Mutation, Outcome, Result, Sql, Statement
 from .sql import answers
 from .sql.guard import READ_SECONDS
 from .sql.reading import kind
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 #: Sets of parameters of one mutation, where statements run each alone: so long nobody else has the turn.
 PIECE = 1000
+#: Takes a piece of the rows of a long read.
+More = Callable[[bytes], None]
 #: Rows that are encoded without leaving the event loop.
 LARGE = 200
 POSITION = 'SELECT version FROM main."_sharelite" WHERE id=1'
@@ -101,18 +105,22 @@ async def reached(project: Project, request: Request) -> None:
 
 async def read(project: Project, request: Request) -> bytes:
     """Run statements that only read, all of them on one state of the project. Raises Refused, VersionGone."""
-
-    def work(statements: Statements) -> bytes:
-        with snapshot(statements, request.at) as version, statements.guard.within(READ_SECONDS):
-            found = [answers.result(one(statements, each, place)) for place, each in enumerate(request.statements)]
-        return answers.answer(version, found)
-
-    return await project.query(work)
+    return await project.query(partial(_read, request, None))
 
 
-async def lines(project: Project, request: Request) -> AsyncIterator[bytes]:
-    """The rows of statements that only read, line by line. The read goes at its own pace, whoever takes the lines at
-    his. What is wrong before the first line is raised; what is wrong later is the last line."""
+def pieces(project: Project, request: Request) -> AsyncIterator[bytes]:
+    """`read`, with the rows of long reads in pieces before the answer, which is the last."""
+    return flow(lambda spool: project.query(partial(_read, request, spool.put)))
+
+
+def lines(project: Project, request: Request) -> AsyncIterator[bytes]:
+    """The rows of statements that only read, line by line. What is wrong before the first line is raised, what is
+    wrong later is the last line."""
+    return _with_last_words(flow(lambda spool: project.query(partial(_lines, request, spool))))
+
+
+async def flow(begin: Callable[[Spool], Awaitable[bytes]]) -> AsyncIterator[bytes]:
+    """What a reader puts into a spool at its own pace, at the pace of whoever takes it; then what it returns."""
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
 
@@ -120,60 +128,68 @@ async def lines(project: Project, request: Request) -> AsyncIterator[bytes]:
         loop.call_soon_threadsafe(news.set)
 
     spool = Spool(wake)
-    reading = asyncio.ensure_future(project.query(partial(_spooled, request, spool)))
+    reading = asyncio.ensure_future(begin(spool))
     reading.add_done_callback(lambda done: _seen(done, news))
-    begun = False
     try:
         while True:
             news.clear()
-            if (chunk := spool.take()) is not None:
-                begun = True
-                yield chunk
+            if (piece := spool.take()) is not None:
+                yield piece
             elif reading.done():
                 break
             else:
                 await news.wait()
-        await reading
-    except ShareliteError as problem:
-        if not begun:
-            raise
-        yield answers.error(problem) + b"\n"
+        if last := await reading:
+            yield last
     finally:
         spool.abandon()
 
 
-def _seen(done: asyncio.Future[None], news: asyncio.Event) -> None:
+async def _with_last_words(flowing: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    begun = False
+    try:
+        async for piece in flowing:
+            begun = True
+            yield piece
+    except ShareliteError as problem:
+        if not begun:
+            raise
+        yield answers.error(problem) + b"\n"
+
+
+def _seen(done: asyncio.Future[bytes], news: asyncio.Event) -> None:
     """Take note of how it ended, also where nobody waits for it any more."""
     if not done.cancelled():
         done.exception()
     news.set()
 
 
-def _spooled(request: Request, spool: Spool, statements: Statements) -> None:
+def _read(request: Request, more: More | None, statements: Statements) -> bytes:
+    with snapshot(statements, request.at) as version, statements.guard.within(READ_SECONDS):
+        found = [told(statements, each, place, more) for place, each in enumerate(request.statements)]
+    return answers.answer(version, found)
+
+
+def told(statements: Statements, statement: Statement, place: int, more: More | None = None) -> bytes:
+    """Run one of several, and what it gave as JSON; pieces of many rows go to `more`. Raises Refused."""
+    if more is None:
+        return answers.result(one(statements, statement, place))
+    into = answers.Pieces(place, more)
+    result = one(statements, statement, place, take=into.take)
+    return answers.result(result, into.rest())
+
+
+def _lines(request: Request, spool: Spool, statements: Statements) -> bytes:
     spool.stopped_by(statements.guard.stop)
     try:
         with snapshot(statements, request.at) as version, statements.guard.within(READ_SECONDS):
             for place, statement in enumerate(request.statements):
-                into = _Lines(spool, place, version)
-                result = one(statements, statement, place, take=into.rows, head=into.head)
+                into = answers.Lines(place, version, spool.put)
+                result = one(statements, statement, place, take=into.take, head=into.head)
                 spool.put(answers.tail(into.count, result.seconds))
     finally:
         spool.stopped_by(None)
-
-
-class _Lines:
-    """Puts the rows of one statement into a spool, behind a line that says what they are."""
-
-    def __init__(self, spool: Spool, place: int, version: int) -> None:
-        self._spool, self._place, self._version = spool, place, version
-        self.count = 0
-
-    def head(self, columns: tuple[str, ...], types: tuple[str | None, ...]) -> None:
-        self._spool.put(answers.head(self._place, self._version, columns, types))
-
-    def rows(self, chunk: Sequence[tuple[Value, ...]]) -> None:
-        self.count += len(chunk)
-        self._spool.put(answers.lines(chunk))
+    return b""
 
 
 @contextmanager
@@ -182,13 +198,18 @@ def snapshot(statements: Statements, at: int | None = None) -> Iterator[int]:
     connection = statements.connection
     connection.execute("BEGIN")
     try:
-        row: Any = connection.execute(POSITION).fetchone()
-        version = int.from_bytes(row[0], "big")
+        version = position(connection)
         if at is not None and at != version:
             raise VersionGone(at, version)
         yield version
     finally:
         connection.execute("ROLLBACK")
+
+
+def position(connection: apsw.Connection) -> int:
+    """The version of what a connection sees."""
+    row: Any = connection.execute(POSITION).fetchone()
+    return int.from_bytes(row[0], "big")
 
 
 def one(statements: Statements, statement: Statement, place: int, **more: Any) -> Result:
@@ -246,7 +267,7 @@ async def _each(project: Project, request: Request, user: str) -> bytes:
 async def _alone(project: Project, statement: Statement, place: int) -> bytes:
     def work(statements: Statements) -> bytes:
         with snapshot(statements), statements.guard.within(READ_SECONDS):
-            return answers.result(one(statements, statement, place))
+            return told(statements, statement, place)
 
     return await project.query(work)
 

@@ -11,7 +11,9 @@ from ..auth import Gate, Identity, Role
 from ..config import Settings
 from ..errors import BadRequest, NotFound, Unauthenticated, Unavailable
 from ..metrics import Metrics
+from ..sockets.desk import Desks
 from ..sockets.hall import Hall
+from ..transactions import Transactions
 
 if TYPE_CHECKING:
     from ..catalog import Catalog
@@ -40,6 +42,8 @@ class House:
     ) -> None:
         self.node = node
         self.catalog, self.gate, self.hall, self.settings, self.metrics = catalog, gate, hall, settings, metrics
+        self.transactions = Transactions()
+        self.desks = Desks(catalog, gate, settings, metrics)
         self.stopping = False
         #: What answers without an end wait for; set as well when they are to end.
         self.waiting: set[asyncio.Event] = set()

@@ -1,18 +1,22 @@
-"""SQL over HTTP: statements of one request (SPEC Q)."""
+"""SQL over HTTP: statements of one request, and interactive transactions (SPEC Q)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from .. import statements
-from ..errors import BadRequest
+from ..errors import BadRequest, ShareliteError
+from ..model import MutationId, Outcome
 from ..sql import requests
+from ..sql.lease import WRITING, LeaseExpired
+from ..transactions import Transaction, repeat
 from . import bodies, faults
+from .answers import told
 from .house import house
 
 if TYPE_CHECKING:
@@ -37,6 +41,89 @@ async def run(request: Request) -> Response:
         return answered(await statements.run(project, wanted, identity.user))
     except statements.Judged as judged:
         return faults.response(judged, version=judged.version)
+
+
+async def begin(request: Request) -> Response:
+    here = house(request)
+    record, identity, role = await here.enter(request, "reader")
+    wanted = await bodies.decode(await _raw(request, here), requests.Begin)
+    if role == "reader" and wanted.mode != "read_only":
+        here.gate.enter(identity, record, "editor")
+    project = await here.catalog.open(record.id)
+    begun = await here.transactions.begin(project, identity.user, wanted.mode)
+    answer = told(begun_as(begun), 201)
+    answer.headers["location"] = f"{request.url.path}/{begun.id}"
+    return answer
+
+
+def begun_as(transaction: Transaction) -> dict[str, Any]:
+    """What whoever begins one is told."""
+    return {
+        "transaction": transaction.id,
+        "version": transaction.version,
+        "idle": WRITING.idle,
+        "total": WRITING.total,
+    }
+
+
+async def run_in(request: Request) -> Response:
+    """Run statements in an open transaction."""
+    here = house(request)
+    transaction = await _opened(request, here)
+    wanted = await asked(request, here)
+    wanted.check_inside()
+    try:
+        return answered(await transaction.run(wanted))
+    except ShareliteError as problem:
+        return faults.response(problem, transaction="open" if transaction.ended is None else "gone")
+
+
+async def commit(request: Request) -> Response:
+    """Commit; with an id it can be asked again, also where the transaction is gone."""
+    here = house(request)
+    record, identity, _ = await here.enter(request, "reader")
+    wanted = await bodies.decode(await _raw(request, here), requests.Finish)
+    id, tag = requests.mutation_id(wanted.id), requests.short_tag(wanted.tag)
+    project = await here.catalog.open(record.id)
+    name = request.path_params["transaction"]
+    try:
+        outcome = await _committed(here, project, identity, name, id, tag)
+    except statements.Judged as judged:
+        return faults.response(judged, version=judged.version)
+    return told(committed_as(outcome))
+
+
+async def _committed(
+    here: House, project: Project, identity: Identity, name: str, id: MutationId | None, tag: str | None
+) -> Outcome:
+    try:
+        transaction = here.transactions.get(name, project.id, identity.user)
+        return await transaction.commit(id, tag)
+    except LeaseExpired:
+        if id is None:
+            raise
+        return await repeat(project, identity.user, id, name)
+
+
+def committed_as(outcome: Outcome) -> dict[str, Any]:
+    return {"version": outcome.version, "changed": outcome.kind == "committed"}
+
+
+async def rollback(request: Request) -> Response:
+    here = house(request)
+    transaction = await _opened(request, here)
+    await transaction.rollback()
+    return Response(status_code=204)
+
+
+async def _opened(request: Request, here: House) -> Transaction:
+    """The transaction of the address, for whoever began it. Raises LeaseExpired."""
+    record, identity, _ = await here.enter(request, "reader")
+    return here.transactions.get(request.path_params["transaction"], record.id, identity.user)
+
+
+async def _raw(request: Request, here: House) -> bytes:
+    return await bodies.read(request, here.settings.limits.body, here.settings.limits.body_seconds) or b"{}"
 
 
 async def _lines(project: Project, wanted: requests.Request) -> Response:

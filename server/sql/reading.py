@@ -17,6 +17,12 @@ _TOKEN = re.compile(
       | (?P<word>[^\W\d][\w$]*) | (?P<mark>[()]) | .""",
     re.VERBOSE | re.DOTALL,
 )
+_SAVEPOINT = re.compile(
+    r"""(?:\s|;)* (?P<verb>SAVEPOINT | RELEASE(?:\s+SAVEPOINT)? | ROLLBACK(?:\s+TRANSACTION)?\s+TO(?:\s+SAVEPOINT)?)
+        (?:\s+|(?=["'`\[])) (?P<name>[^\W\d][\w$]* | "(?:[^"]|"")+" | '(?:[^']|'')+' | `(?:[^`]|``)+` | \[[^\]]+\])
+        (?:\s|;)*""",
+    re.VERBOSE | re.IGNORECASE,
+)
 _READS = frozenset({"SELECT", "VALUES", "EXPLAIN", "PRAGMA"})
 _SCHEMA = frozenset({"CREATE", "ALTER", "DROP"})
 _TRANSACTION = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
@@ -37,6 +43,19 @@ def kind(sql: str) -> Kind:
     if word in _SCHEMA:
         return "schema"
     return "transaction" if word in _TRANSACTION else "write"
+
+
+def savepoint(sql: str) -> tuple[str, str] | None:
+    """`SAVEPOINT`, `RELEASE` or `ROLLBACK` (to one) and the name, where the statement is that and nothing else."""
+    found = _SAVEPOINT.fullmatch(sql)
+    if found is None:
+        return None
+    name: str = found["name"]
+    if name[0] in "\"'`[":
+        end = name[-1]
+        name = name[1:-1].replace(end * 2, end)
+    verb = found["verb"].upper().split()[0]
+    return verb, name
 
 
 def first_word(sql: str) -> str | None:

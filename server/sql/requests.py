@@ -47,6 +47,11 @@ class Request(Struct, frozen=True):
         """Whether nothing of it can write."""
         return all(kind(statement.sql) in ("read", "empty") for statement in self.statements)
 
+    def check_inside(self) -> None:
+        """Inside of an open transaction there is nothing to say but statements. Raises BadRequest."""
+        if (self.together, self.id, self.tag, self.level, self.version, self.at) != (True, None, None, "any", 0, None):
+            raise BadRequest("in a transaction a request has `statements` only; id and tag go with its commit")
+
 
 class Begin(Struct, frozen=True, forbid_unknown_fields=True):
     mode: Mode = "deferred"
@@ -76,14 +81,22 @@ class _Body(Struct, forbid_unknown_fields=True):
     at: int | None = None
 
 
+class _Message(_Body):
+    """A body as a message of a websocket, which says what it is."""
+
+    type: str = ""
+    n: int = 0
+
+
+_decode_message = msgspec.json.Decoder(_Message).decode
 _decode_body = msgspec.json.Decoder(_Body).decode
 _decode_statements = msgspec.json.Decoder(list[str | _Statement]).decode
 
 
-def decode(raw: bytes | Raw, prepared: Mapping[int, str] | None = None) -> Request:
-    """Read a request. `prepared`: the texts of statements that may be named by number. Raises BadRequest."""
+def decode(raw: bytes | str, prepared: Mapping[int, str] | None = None) -> Request:
+    """Read a request. `prepared`: it is a message, and may name these statements by number. Raises BadRequest."""
     try:
-        body = _decode_body(raw)
+        body = _decode_body(raw) if prepared is None else _decode_message(raw)
         listed = _decode_statements(body.statements)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
         raise BadRequest(f"the body: {problem}") from None

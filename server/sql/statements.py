@@ -6,9 +6,10 @@ import re
 import time
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
+from apsw.ext import query_info
 
 from ..constraints import constraint_code
 from ..errors import Refused
@@ -17,7 +18,8 @@ from .guard import Guard, Watchdog
 from .reading import is_blank
 
 Rows = list[tuple[Value, ...]]
-Take = Callable[[Rows], None]
+#: Takes some rows, of about so many bytes.
+Take = Callable[[Rows, int], None]
 #: Called with the names and declared types of the columns, before the first row.
 Head = Callable[[tuple[str, ...], tuple[str | None, ...]], None]
 
@@ -25,7 +27,10 @@ Head = Callable[[tuple[str, ...], tuple[str | None, ...]], None]
 LONGEST = 1 << 20
 #: What the rows of one answer may hold; more is read line by line.
 MOST_BYTES = 16 << 20
-CHUNK = 1000
+#: Rows are handed over in chunks of about so many bytes, and at most so many rows.
+CHUNK = 128 << 10
+MOST_ROWS = 1000
+FEW = 8
 #: More time for a statement that runs many times, each time.
 BULK_SECONDS = 0.0005
 #: Put before a text: statements of the house and of others never share a prepared one, whose rights were judged once.
@@ -33,6 +38,17 @@ MARK = "/**/"
 #: How SQLite says that a statement is beyond one of its limits.
 _LIMIT = re.compile(r"too (?:large|many|complex|big)|at most \d+|stack overflow")
 BROKEN = (apsw.IOError, apsw.FullError, apsw.CorruptError)
+
+
+class Description(NamedTuple):
+    """A prepared statement: its columns with their declared types, how many parameters it has, their names if they
+    have any, and whether it only reads."""
+
+    columns: tuple[str, ...]
+    types: tuple[str | None, ...]
+    parameters: int
+    names: tuple[str | None, ...] | None
+    reads: bool
 
 
 class Statements:
@@ -68,6 +84,30 @@ class Statements:
         seconds = time.perf_counter() - start
         return Result(self._columns, self._types, kept.rows, -1 if self._reads else affected, last, seconds)
 
+    def describe(self, sql: str) -> Description:
+        """What a statement is, without running it. Raises Refused."""
+        self._text = MARK + sql
+        self.guard.refused, self.guard.strict = None, True
+        try:
+            info = query_info(self.connection, self._text)
+        except apsw.Error as problem:
+            raise self._refused(problem) from None
+        finally:
+            self.guard.strict = False
+        described = info.description
+        names = info.bindings_names if any(info.bindings_names) else None
+        return Description(
+            tuple([name for name, _ in described]),
+            tuple([kind for _, kind in described]),
+            info.bindings_count,
+            names,
+            info.is_readonly,
+        )
+
+    def stop(self, why: str) -> None:
+        """End what runs now, from any thread. Raises Refused there, with these words."""
+        self.guard.stop(why)
+
     def close(self) -> None:
         self._cursor.close()
         self.connection.close()
@@ -91,8 +131,11 @@ class Statements:
             cursor.execute(self._text, params or None)
             if head is not None:
                 head(self._columns, self._types)
-            while chunk := list(islice(cursor, CHUNK)):
-                take(chunk)
+            count = FEW
+            while chunk := list(islice(cursor, count)):
+                size = _size(chunk)
+                take(chunk, size)
+                count = max(1, min(MOST_ROWS, 8 * count, CHUNK * len(chunk) // size))
         except apsw.Error as problem:
             if isinstance(problem, BROKEN):
                 raise
@@ -144,8 +187,8 @@ class _Kept:
         self.rows: Rows = []
         self._size = 0
 
-    def take(self, chunk: Rows) -> None:
-        self._size += _size(chunk)
+    def take(self, chunk: Rows, size: int) -> None:
+        self._size += size
         if self._size > MOST_BYTES:
             raise Refused(
                 "over_budget",

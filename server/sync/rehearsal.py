@@ -7,19 +7,20 @@ lengths are checked on the resulting rows. A bad one is rolled back to its savep
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import apsw
 from msgspec import Struct
 
 from ..errors import Refused
-from ..model import Change, Edit, Fault, Key, Mutation, Refusal, Result, Row, Sql
+from ..model import Call, Change, Edit, Fault, Key, Mutation, Refusal, Result, Row, Sql, Statement
 from . import texts
 from .apply import ChangeWriter
 from .capture import Capture
 from .checks import Checks
 from .operations import Operations
 from .rules import Rules
-from .shape import Shape, shapes
+from .shape import Shape, quoted, shapes
 from .statements import Function, Runner, Transaction, run_call, run_sql
 from .touched import Touched, restated
 from .wire import encode_key
@@ -84,18 +85,70 @@ class Rehearsal:
                 doomed[lost.place] = lost.refusal
 
     def _once(self, mutations: Sequence[Mutation], doomed: Mapping[int, Refusal]) -> list[Judged]:
-        self._seq = 0
-        self._fresh.clear()
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._begin()
         try:
-            self._connection.execute("PRAGMA defer_foreign_keys=ON").fetchall()
             return [
                 Judged(refusal=doomed[place]) if place in doomed else self._judge(place, mutation)
                 for place, mutation in enumerate(mutations)
             ]
         finally:
+            self.end()
+
+    def hold(self) -> None:
+        """Begin what `statement` goes on with, `judged` looks at and `end` takes back. No `run` in between."""
+        for shape in self._shapes.values():
+            self._capture.watch(shape)
+        self._begin()
+        self._connection.execute("SAVEPOINT mutation")
+        self._changes = []
+
+    def statement(self, statement: Statement) -> Result:
+        """Run one more statement of what is held. What a failing one leaves behind (OR FAIL) counts. Raises Refused."""
+        try:
+            with self._runner.guard:
+                return self._runner.run(statement)
+        finally:
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                self._captured()
+
+    def savepoint(self, name: str) -> Mark:
+        self._connection.execute(f"SAVEPOINT {quoted(name)}")
+        return Mark(len(self._changes), self._seq)
+
+    def rollback_to(self, name: str, mark: Mark) -> None:
+        self._connection.execute(f"ROLLBACK TO {quoted(name)}")
+        del self._changes[mark.changes :]
+        self._seq = mark.seq
+
+    def release(self, name: str) -> None:
+        self._connection.execute(f"RELEASE {quoted(name)}")
+
+    def judged(self) -> Judged:
+        """What was held as one mutation: its changes, or why it is refused."""
+        try:
+            return Judged(tuple(self._found(0)))
+        except (Refused, UnicodeDecodeError) as problem:
+            return Judged(refusal=_as_refused(problem).refusal())
+
+    @property
+    def holds(self) -> bool:
+        """Whether what was begun is still there: some errors take it back."""
+        return bool(self._connection.in_transaction)
+
+    def stop(self, why: str) -> None:
+        """End the statement that runs now. From any thread."""
+        self._runner.stop(why)
+
+    def _begin(self) -> None:
+        self._seq = 0
+        self._fresh.clear()
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("PRAGMA defer_foreign_keys=ON").fetchall()
+
+    def end(self) -> None:
+        """Take everything back."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
         self._runner.close()
@@ -118,12 +171,9 @@ class Rehearsal:
         try:
             self._understood(mutation)
             skipped, results = self._execute(mutation)
-            self._checks.foreign_keys(self._changes)
-            changes = self._faithful(start)
-            _storable(changes)
-            self._checks.rows(changes)
+            changes = self._found(start)
         except (Refused, UnicodeDecodeError) as problem:
-            refused = problem if isinstance(problem, Refused) else Refused("invalid", f"text is not UTF-8: {problem}")
+            refused = _as_refused(problem)
             if not self._connection.in_transaction:
                 raise _TookAllBack(place, refused.refusal()) from None
             self._connection.execute("ROLLBACK TO mutation")
@@ -133,6 +183,14 @@ class Rehearsal:
         self._connection.execute("RELEASE mutation")
         self._fresh.update((change.table, change.key) for change in changes)
         return Judged(tuple(changes), tuple(skipped), results=results)
+
+    def _found(self, start: int) -> list[Change]:
+        """The changes of what ran, judged at its end. Raises Refused, UnicodeDecodeError."""
+        self._checks.foreign_keys(self._changes)
+        changes = self._faithful(start)
+        _storable(changes)
+        self._checks.rows(changes)
+        return changes
 
     def _understood(self, mutation: Mutation) -> None:
         if mutation.contract in (None, self._rules.hash) or not isinstance(mutation.body, Edit):
@@ -153,6 +211,7 @@ class Rehearsal:
         if isinstance(body, Sql):
             results = run_sql(self._runner, body, self._captured)
             return [], results if body.answered else None
+        assert isinstance(body, Call), "what is done already is not rehearsed"
         transaction = Transaction(self._runner, self._operations, self._captured)
         run_call(self._runner, body, self._functions, transaction)
         return [], None
@@ -192,6 +251,17 @@ class Rehearsal:
 
     def _touched_since(self, table: str, key: Key, version: int) -> bool:
         return (table, key) in self._fresh or self._logged_since(table, key, version)
+
+
+class Mark(NamedTuple):
+    """How far a held mutation was."""
+
+    changes: int
+    seq: int
+
+
+def _as_refused(problem: Refused | UnicodeDecodeError) -> Refused:
+    return problem if isinstance(problem, Refused) else Refused("invalid", f"text is not UTF-8: {problem}")
 
 
 class _TookAllBack(Exception):

@@ -33,6 +33,9 @@ class Runner(Protocol):
     def run(self, statement: Statement) -> Result:
         """Raises Refused."""
 
+    def stop(self, why: str) -> None:
+        """End what runs now, from any thread."""
+
     def close(self) -> None:
         """The connection with it."""
 
