@@ -192,9 +192,10 @@ class Sharelite(Starlette):
         known = identity(files, data, within.plan.cluster, within.plan.node)
         logger.info("node", extra={"node": known.node, "incarnation": known.incarnation})
         cell = Cell(within.port(within.plan, known, data))
-        node = CellNode(within.plan, cell, Links(within.plan.key, within.plan.cluster, known.node), self._end)
+        links = Links(within.plan.key, within.plan.cluster, known.node)
+        node = CellNode(within.plan, cell, links, files, data, self._end)
         catalog = Catalog(files, data, workers, cell, self._functions, cell, node.forwarding)
-        node.links.answer("http", answers(self, self, lambda: cell.delivered))
+        links.answer("http", answers(self, self, lambda: cell.delivered))
         contracts = self._contracts()
         node.led = lambda: self._put_contracts(catalog, contracts)
         try:

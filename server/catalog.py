@@ -408,6 +408,15 @@ class Catalog:
             road.close()
             lane.wake = None
 
+    @property
+    def own(self) -> Project | None:
+        """The catalog's own project."""
+        return self._own
+
+    def records(self) -> Sequence[ProjectRecord]:
+        """Also those that are being made or deleted."""
+        return list(self._projects.values())
+
     def known(self, project: str) -> ProjectRecord | None:
         """Also one that is being made or deleted."""
         return self._projects.get(project)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from .catalog import CATALOG_ID, Catalog
@@ -18,6 +19,8 @@ from .cluster.plan import Plan
 from .cluster.port import Role
 from .errors import NotFound, NotJudged, NotLeading, ShareliteError, UnknownOutcome
 from .following import Following
+from .levelling import Levelling
+from .storage.files import Files
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +34,10 @@ HAND_OVER_SECONDS = 5.0
 class CellNode:
     """Built before the catalog, started with it. `ended(why)`: the node cannot go on and has to stop."""
 
-    def __init__(self, plan: Plan, cell: Cell, links: Links, ended: Callable[[str], None]) -> None:
+    def __init__(
+        self, plan: Plan, cell: Cell, links: Links, files: Files, data: Path, ended: Callable[[str], None]
+    ) -> None:
+        self._files, self._data = files, data
         self.plan, self.cell, self.links = plan, cell, links
         self.forwarding = Forwarding(cell, links, lambda id: self.catalog.open(id), self.broken)
         self._ended = ended
@@ -47,14 +53,17 @@ class CellNode:
         """Listen, begin with Raft, and wait until there is a catalog. Raises OSError."""
         self.catalog = catalog
         self.following = Following(catalog, self.cell, self.broken)
+        self.levelling = Levelling(self.cell, self.links, catalog, self.following, self._files, self._data)
         host, _, port = self.plan.me.peer.rpartition(":")
         await self.links.start(host.strip("[]"), int(port))
         self.links.know({name: address.peer for name, address in self.plan.nodes.items()})
         self.cell.unattended = self._passed_on(self.following.attend)
         self.cell.changed = self._passed_on(self._role_changed)
         self.cell.failed = self._passed_on(self._ended)
+        self.cell.install = self._install
         self.cell.start()
         await self.following.start()
+        self._run(self.levelling.run())
         if self.cell.leading:
             self._run(self._lead())
 
@@ -65,6 +74,7 @@ class CellNode:
         await self.forwarding.close()
         await self.links.close()
         await asyncio.to_thread(self.cell.stop)
+        self.levelling.note_all()
 
     async def hand_over(self) -> None:
         """Before the end of this node: have somebody else lead, if anybody can."""
@@ -135,6 +145,10 @@ class CellNode:
         if leader is None:
             raise NotLeading
         return leader.url.rstrip("/")
+
+    def _install(self, index: int) -> None:
+        """Port's thread, which waits meanwhile."""
+        asyncio.run_coroutine_threadsafe(self.levelling.install(index), self._loop).result()
 
     def _role_changed(self, role: Role) -> None:
         self.forwarding.role_changed()

@@ -24,7 +24,7 @@ from .records import ContractRecord, ProjectRecord
 from .sync.wire import decode_commit
 
 logger = logging.getLogger(__name__)
-#: Until the leader of a new cell tries again to make the catalog.
+#: Until what could not be done is tried again.
 PAUSE = 0.2
 
 
@@ -48,6 +48,7 @@ class Following:
         self._learnt = own.version
         await self._catalog.load(own)
         self._learning = asyncio.create_task(self._learn_all(own))
+        self._news.set()
 
     @property
     def ready(self) -> bool:
@@ -107,22 +108,23 @@ class Following:
                 await asyncio.sleep(PAUSE)
 
     async def _attended(self, project: str) -> None:
+        """Until somebody has the project open, or it turns out that there is none."""
         lane = self._cell.lane(project)
-        first = lane.first()
-        if first is None:
-            return
-        try:
-            await self.level(CATALOG_ID, first.index)  # whether there is such a project, as of then
-            record = self._catalog.known(project)
-            if record is None or record.state == "deleting":
-                lane.close()
-            elif not self._catalog.making(project):
-                await self._catalog.open_of(record)
-        except ShareliteError as problem:
-            logger.error("project %s does not take what the cell delivers: %s", project, problem)
-        except (apsw.Error, OSError) as problem:
-            logger.exception("project %s does not take what the cell delivers", project)
-            self._broken(problem)
+        while lane.wake is None and (first := lane.first()) is not None:
+            try:
+                await self.level(CATALOG_ID, first.index)  # whether there is such a project, as of then
+                record = self._catalog.known(project)
+                if record is None or record.state == "deleting":
+                    lane.close()
+                elif not self._catalog.making(project):
+                    await self._catalog.open_of(record)
+            except ShareliteError as problem:
+                logger.error("project %s does not take what the cell delivers: %s", project, problem)
+                await asyncio.sleep(PAUSE)
+            except (apsw.Error, OSError) as problem:
+                logger.exception("project %s does not take what the cell delivers", project)
+                self._broken(problem)
+                return
 
     async def _learn_all(self, own: Project) -> None:
         """Follow the catalog's own feed."""

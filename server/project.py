@@ -27,7 +27,7 @@ from .storage.copies import normalised
 from .storage.databases import Databases
 from .sync.feed import Feed
 from .sync.held import Held, Moved
-from .sync.log import commits
+from .sync.log import Position, commits
 from .sync.rules import Rules
 from .sync.statements import Function
 
@@ -145,6 +145,11 @@ class Project:
         return self.feed.version
 
     @property
+    def position(self) -> Position:
+        """Where its log is."""
+        return self._road.position
+
+    @property
     def trouble(self) -> Stopped | None:
         """Why the project takes nothing until a restart; None while all is well."""
         return self._stopped if isinstance(self._stopped, Stopped) else None
@@ -224,10 +229,22 @@ class Project:
             await self._idle.wait()
             await asyncio.sleep(LEVEL_SECONDS)
 
-    async def sync(self) -> None:
-        """Make the files durable as they are, between two turns."""
+    async def sync(self, synced: Callable[[], None]) -> None:
+        """Make the files durable as they are, between two turns; `synced` is called before the next one."""
         async with _Turnstile(self):
             await self._turn(self._databases.sync)
+            synced()
+
+    async def read_log(self, function: Callable[[apsw.Connection], T]) -> T:
+        """Run a function with a read-only connection to the log on a reader thread."""
+        return await self._on(self._workers.reads, self._with_log, function)
+
+    def _with_log(self, function: Callable[[apsw.Connection], T]) -> T:
+        connection = self._databases.log_reader()
+        try:
+            return function(connection)
+        finally:
+            connection.close()
 
     async def commits(self, after: int, limit: int = 1000) -> list[EncodedCommit]:
         """Commits after a version from the log: at least one if there is one, at most `limit` or some 4 MiB.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sharelite.app import InCell, Sharelite, create_app
+from sharelite.cellnode import CellNode
 from sharelite.cluster.plan import Address, Plan
 from tests.cells import MemoryCell
 from tests.running import free_port
@@ -43,6 +45,16 @@ class Company:
         for thread in starting:
             thread.join(30)
             assert not thread.is_alive()
+
+    def run(self, name: str, work: Any) -> Any:
+        """Something asynchronous on a node's own loop."""
+        node = self.node(name)
+        return asyncio.run_coroutine_threadsafe(work, node._loop).result(30)
+
+    def node(self, name: str) -> CellNode:
+        found = self.serving[name].app.state.house.node
+        assert isinstance(found, CellNode)
+        return found
 
     def stop(self) -> None:
         for serving in self.serving.values():

@@ -18,7 +18,8 @@ FLOORS = (
     ("__main__", "commands"),
     ("app",),
     ("routes", "sockets", "openapi"),
-    ("project", "road", "statements", "transactions", "catalog", "following", "cellnode", "auth", "tokens"),
+    ("project", "road", "statements", "transactions", "catalog", "auth", "tokens", "following", "levelling")
+    + ("cellnode",),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
     ("model", "errors", "constraints", "values", "names", "records", "config", "logs", "metrics"),
 )

@@ -149,13 +149,17 @@ class Cell:
         if index <= self.level:
             return
         for item in unpack(payload):
-            with self._room:
-                self._bytes += len(item.body)
-            self.lane(item.project).put_at(index, item)
+            self.put(self.lane(item.project), index, item)
         self.delivered = index
         with self._room:
             while self._bytes > MOST_BYTES and not self._stopped:
                 self._room.wait(1.0)
+
+    def put(self, lane: Lane, index: int, item: Item) -> None:
+        """Into a lane, as of a record. Any thread."""
+        with self._room:
+            self._bytes += len(item.body)
+        lane.put_at(index, item)
 
     def on_role(self, role: Role) -> None:
         """Port's thread."""

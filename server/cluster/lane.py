@@ -120,6 +120,17 @@ class Lane:
         with self._changed:
             return bool(self._items) and self._items[0].index <= index
 
+    def synced(self) -> None:
+        """All that was taken is in synced files. Not while it is being taken."""
+        with self._changed:
+            self.unsynced = self._items[0].index if self._items else None
+
+    @property
+    def bytes(self) -> int:
+        """Of what waits."""
+        with self._changed:
+            return sum(len(each.item.body) for each in self._items)
+
     def close(self) -> None:
         """The project is gone: nothing is taken any more."""
         with self._changed:

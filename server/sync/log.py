@@ -223,6 +223,22 @@ def commits(reader: apsw.Connection, after: int, limit: int, most_bytes: int) ->
     return found
 
 
+def records(
+    reader: apsw.Connection, after: int, most_bytes: int
+) -> tuple[bytes | None, list[tuple[int, str, int | None, bytes, bytes]]]:
+    """The log digest at a seq (None: there is no such entry), and the records after it as they are kept: seq, kind,
+    version, body, digest; at least one if there is one, until they have so many bytes."""
+    base: Any = reader.execute(DIGEST_AT, (after,)).fetchone()
+    found: list[tuple[int, str, int | None, bytes, bytes]] = []
+    size = 0
+    for seq, kind, version, chained, body in reader.execute(ENTRIES_AFTER, (after,)):
+        found.append((seq, kind, version, body, chained))
+        size += len(body)
+        if size >= most_bytes:
+            break
+    return (None if base is None else base[0]), found
+
+
 def _body(connection: apsw.Connection, seq: int, kind: str, body: bytes) -> bytes:
     if kind != "part":
         return body

@@ -1,0 +1,96 @@
+"""Trimming the journal, and coming back without what it had (SPEC K61, K62)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.company import Company, company
+from tests.test_cell_service import gone, texts, write
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Iterator[Company]:
+    with company(tmp_path) as made:
+        yield made
+
+
+def trim(cell: Company, *nodes: str) -> list[int]:
+    return [cell.run(node, cell.node(node).levelling.trim()) for node in nodes]
+
+
+def away(cell: Company, node: str) -> None:
+    """Stopped, and its end of the log is gone with it."""
+    cell[node].stop()
+    del cell.serving[node]
+    cell.memory.restart(node)
+
+
+def test_the_journal_forgets_only_what_is_synced(cell: Company) -> None:  # K61
+    project = cell["a"].project()
+    write(cell, "a", project, "one")
+    (upto,) = trim(cell, "a")
+    assert upto == cell.node("a").cell.delivered == int((cell.folder / "a" / "level").read_text())
+    assert cell.memory.log.trimmed is not None and cell.memory.log.trimmed[0] == upto
+    assert [lane.unsynced for lane in cell.node("a").cell.lanes()] == [None, None]
+
+
+def test_a_project_that_is_not_level_keeps_the_journal(cell: Company) -> None:  # K61
+    project = cell["a"].project()
+    lane = cell.node("b").cell.lane(project)
+    cell.run("b", cell.node("b").catalog.open(project))
+    trim(cell, "b")
+    lane.next, first = lambda: None, lane.next  # type: ignore[method-assign]
+    version = write(cell, "a", project, "one")
+    cell.node("b").cell.level -= 1
+    level = cell.node("b").cell.level
+    waits, lane.waits_for = lane.waits_for, lambda index: False  # type: ignore[method-assign]
+    trim(cell, "b")
+    assert lane.unsynced is not None
+    lane.next, lane.waits_for = first, waits  # type: ignore[method-assign]
+    lane.call()
+    assert texts(cell, "b", project, f"?at_least={version}") == ["one"] and level >= 0
+
+
+def test_a_node_that_was_away_for_too_long_fetches_what_is_forgotten(cell: Company) -> None:  # K62
+    project, dropped = cell["a"].project("stays"), cell["a"].project("goes")
+    write(cell, "a", project, "one")
+    away(cell, "c")
+    for number in range(20):
+        write(cell, "b", project, str(number), counter=number + 2)
+    later = cell["b"].project("made meanwhile")
+    cell["b"].http.delete(f"/v1/projects/{dropped}")
+    trim(cell, "a", "b")
+    cell.start("c")
+    assert texts(cell, "c", project, "?level=strict") == ["one", *map(str, range(20))]
+    assert cell["c"].http.get(f"/v1/projects/{later}?level=strict").status_code == 200
+    gone(cell, "c", dropped)
+
+
+def test_a_wiped_node_comes_back_with_everything(cell: Company) -> None:  # K62
+    project = cell["a"].project()
+    for number in range(30):
+        write(cell, "a", project, str(number), counter=number + 1)
+    away(cell, "b")
+    shutil.rmtree(cell.folder / "b")
+    trim(cell, "a", "c")
+    cell.start("b")
+    assert texts(cell, "b", project, "?level=strict") == list(map(str, range(30)))
+    assert write(cell, "b", project, "29", counter=30) == 31
+    nodes = [cell.run(node, cell.node(node).catalog.open(project)) for node in "abc"]
+    assert len({node.position for node in nodes}) == 1
+    assert len({(node.epoch, node._road.row_digest) for node in nodes}) == 1
+
+
+def test_a_node_that_was_stopped_tidily_takes_nothing_again(cell: Company) -> None:  # K61
+    project = cell["a"].project()
+    write(cell, "a", project, "one")
+    texts(cell, "c", project, "?level=strict")
+    away(cell, "c")
+    level = int((cell.folder / "c" / "level").read_text())
+    cell.start("c")
+    assert cell.node("c").cell.level == level
+    assert texts(cell, "c", project, "?level=strict") == ["one"]
