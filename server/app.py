@@ -43,6 +43,7 @@ from .routes.house import House
 from .schema.bundle import SUFFIX, read
 from .schema.contract import Contract
 from .sockets.hall import Hall
+from .sockets.halls import OtherHalls
 from .storage.files import Files
 from .storage.lock import Lock
 from .storage.node import Node, identity
@@ -211,7 +212,10 @@ class Sharelite(Starlette):
             await node.close()
 
     def _house(self, catalog: Catalog, node: CellNode | None = None) -> House:
-        hall = Hall(catalog, self._gate, self.settings, self.metrics)
+        halls = None if node is None else OtherHalls(node.links)
+        hall = Hall(catalog, self._gate, self.settings, self.metrics, halls)
+        if halls is not None:
+            halls.hall = hall
         return House(catalog, self._gate, hall, self.settings, self.metrics, node)
 
     def _end(self, why: str) -> None:

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from ..errors import ShareliteError
 from ..metrics import Metrics
-from ..sync.audience import Audience, Pacing
+from ..sync.audience import Audience, Outward, Pacing
 from ..sync.session import Session
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class ForeignClient(ShareliteError):
 class Gathering:
     """Those connected to one project, and when all of them are served next."""
 
-    def __init__(self, project: Project, metrics: Metrics) -> None:
+    def __init__(self, project: Project, metrics: Metrics, outward: Outward | None = None) -> None:
         self.project = project
-        self.audience = Audience()
+        self.audience = Audience(outward)
         self.connections: set[Connection] = set()
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()

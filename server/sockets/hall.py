@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.websockets import WebSocket
 
@@ -15,6 +15,7 @@ from ..errors import RateLimited, ShareliteError
 from ..metrics import Metrics
 from ..model import Outcome
 from ..sync.actions import Admit
+from ..sync.audience import Outward
 from .connection import Connection
 from .gathering import ForeignClient, Gathering
 
@@ -27,10 +28,21 @@ logger = logging.getLogger(__name__)
 FAREWELL_SECONDS = 3.0
 
 
+class Halls(Protocol):
+    """The other nodes of a cell, whose clients see ours and are seen by them."""
+
+    def outward(self, project: str) -> Outward:
+        """For a project that somebody has entered here. Asks the others who is there."""
+
+
 class Hall:
     """All websockets of a server."""
 
-    def __init__(self, catalog: Catalog, gate: Gate, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, catalog: Catalog, gate: Gate, settings: Settings, metrics: Metrics, halls: Halls | None = None
+    ) -> None:
+        """`halls`: those of the other nodes in a cell."""
+        self._halls = halls
         self.catalog, self.gate, self.settings, self.metrics = catalog, gate, settings, metrics
         self._gatherings: dict[str, Gathering] = {}
         self._connections: set[Connection] = set()
@@ -62,7 +74,8 @@ class Hall:
         limits, user = self.settings.limits, identity.user
         gathering = self._gatherings.get(project.id)
         if gathering is None:
-            gathering = self._gatherings[project.id] = Gathering(project, self.metrics)
+            outward = None if self._halls is None else self._halls.outward(project.id)
+            gathering = self._gatherings[project.id] = Gathering(project, self.metrics, outward)
             self.metrics.watched.inc()
         if self._users.get(user, 0) >= limits.sockets_of_user or len(gathering.connections) >= limits.sockets:
             self._close_if_empty(gathering)
@@ -83,6 +96,13 @@ class Hall:
         if not self._users[user]:
             del self._users[user]
         self._close_if_empty(gathering)
+
+    def gathering(self, project: str) -> Gathering | None:
+        """Those on a project, if anybody is."""
+        return self._gatherings.get(project)
+
+    def gatherings(self) -> list[Gathering]:
+        return list(self._gatherings.values())
 
     def review(self, record: ProjectRecord) -> None:
         """Look again at what those on a project may do, because it was renamed or published."""

@@ -32,12 +32,22 @@ class Seen(Struct, frozen=True, gc=False):
     user: str
     #: JSON; None: gone.
     state: bytes | None
+    #: The node of the cell where he is; empty: here.
+    node: str = ""
+
+
+class Outward(Protocol):
+    """The audiences of the same project on the other nodes of a cell."""
+
+    def presence(self, client: str, user: str, state: bytes | None) -> None: ...
+    def signal(self, client: str, topic: str, data: bytes) -> None: ...
 
 
 class Audience:
     """The sessions of one project by client id."""
 
-    def __init__(self) -> None:
+    def __init__(self, outward: Outward | None = None) -> None:
+        self._outward = outward
         self._listeners: dict[str, Listener] = {}
         #: In the order of their stamps.
         self._seen: dict[str, Seen] = {}
@@ -66,19 +76,52 @@ class Audience:
         del self._listeners[listener.client]
         if listener.client not in self._seen:
             return False
-        self._put(listener, None)
+        self._show(listener, None)
         self._forget_gone()
         return True
 
     def show(self, listener: Listener, state: bytes) -> None:
         """Somebody's newest presence."""
-        self._put(listener, state)
+        self._show(listener, state)
 
     def signal(self, listener: Listener, topic: str, data: bytes) -> None:
         text = messages.signal(listener.client, topic, data)
         for other in self._listeners.values():
             if other is not listener:
                 other.relay(text)
+        if self._outward is not None:
+            self._outward.signal(listener.client, topic, data)
+
+    # From and for other nodes.
+
+    def present(self) -> list[tuple[str, str, bytes]]:
+        """Those who show themselves here: client, user, state."""
+        return [
+            (client, seen.user, seen.state)
+            for client, seen in self._seen.items()
+            if seen.state is not None and not seen.node
+        ]
+
+    def show_far(self, node: str, client: str, user: str, state: bytes | None) -> bool:
+        """The newest presence of somebody on another node; whether that is news. Who is here by now is here, and who
+        has gone on to a third node has not left because the second one says so."""
+        seen = self._seen.get(client)
+        if client in self._listeners or (state is None and (seen is None or seen.node != node)):
+            return False
+        self._put(client, user, state, node)
+        return True
+
+    def signal_far(self, client: str, topic: str, data: bytes) -> None:
+        text = messages.signal(client, topic, data)
+        for other in self._listeners.values():
+            other.relay(text)
+
+    def lose(self, node: str) -> bool:
+        """A node is away, and with it those who are there; whether there were any."""
+        lost = [(client, seen.user) for client, seen in self._seen.items() if seen.node == node and seen.state]
+        for client, user in lost:
+            self._put(client, user, None, node)
+        return bool(lost)
 
     def presence(self, listener: Listener) -> str | None:
         """What the listener has not heard yet of the others, as one message; None if nothing."""
@@ -92,11 +135,16 @@ class Audience:
             self._texts[since] = self._text(since, None) or ""
         return self._texts[since] or None
 
-    def _put(self, listener: Listener, state: bytes | None) -> None:
+    def _show(self, listener: Listener, state: bytes | None) -> None:
+        self._put(listener.client, listener.user, state, "")
+        if self._outward is not None:
+            self._outward.presence(listener.client, listener.user, state)
+
+    def _put(self, client: str, user: str, state: bytes | None, node: str) -> None:
         self._stamp += 1
         self._texts.clear()
-        self._seen.pop(listener.client, None)
-        self._seen[listener.client] = Seen(self._stamp, listener.user, state)
+        self._seen.pop(client, None)
+        self._seen[client] = Seen(self._stamp, user, state, node)
 
     def _text(self, since: int, without: str | None) -> str | None:
         peers: dict[str, Raw | None] = {}
