@@ -153,8 +153,9 @@ class CellNode:
     def _role_changed(self, role: Role) -> None:
         self.forwarding.role_changed()
         self.following.stir()
-        if role.leader and self.following.ready:
-            self._run(self._lead())
+        if not self.following.ready:
+            return
+        self._run(self._lead() if role.leader else self._step_back())
 
     async def _lead(self) -> None:
         """What was interrupted is the new leader's to finish."""
@@ -165,6 +166,12 @@ class CellNode:
             logger.info("what was interrupted is left to the next leader: %s", problem)
         except ShareliteError:
             logger.exception("what was interrupted could not be finished")
+
+    async def _step_back(self) -> None:
+        """What is held open for a mutation to come is let go of: what other nodes did comes first."""
+        for project in self.catalog.opened():
+            for guest in list(project.guests):
+                await guest.leave("this node does not lead the cell any more")
 
     async def _asked_barrier(self, node: str, strict: Any) -> int:
         try:
