@@ -10,6 +10,7 @@ and that application's lifespan has to enter `app.running()`, because ASGI tells
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +37,7 @@ from .config import LOOPBACK_HOSTS, Limits, Settings
 from .errors import NotFound, ShareliteError
 from .metrics import Metrics
 from .project import Workers
-from .routes import commits, contracts, faults, pages, projects, sql
+from .routes import commits, contracts, exports, faults, imports, pages, projects, sql
 from .routes.away import Away, answers
 from .routes.guard import Guard
 from .routes.house import House
@@ -49,6 +50,8 @@ from .storage.lock import Lock
 from .storage.node import Node, identity
 from .sync.actions import TRY_LATER
 from .tokens import load_keys
+from .transfer.exports import Exports
+from .transfer.imports import Imports
 
 if TYPE_CHECKING:
     from .sync.statements import Function
@@ -166,13 +169,28 @@ class Sharelite(Starlette):
     async def _running(self) -> AsyncIterator[None]:
         with Lock(self.settings.data), _pools(self._cell is not None) as workers:
             async with self._alone(workers) if self._cell is None else self._in_cell(self._cell, workers) as house:
-                house.hall.start()
-                self.state.house = house
-                try:
-                    yield
-                finally:
-                    await self.farewell()
-                    self.state.house = None
+                async with self._carrying(house, workers):
+                    house.hall.start()
+                    self.state.house = house
+                    try:
+                        yield
+                    finally:
+                        await self.farewell()
+                        self.state.house = None
+
+    @asynccontextmanager
+    async def _carrying(self, house: House, workers: Workers) -> AsyncIterator[None]:
+        """What carries files in and out; its work ends before the catalog is closed."""
+        files, data = Files(), self.settings.data
+        house.imports = Imports(house.catalog, files, data, workers, self.settings.limits)
+        house.exports = Exports(files, data)
+        for start in (house.imports.start, house.exports.start):
+            await asyncio.get_running_loop().run_in_executor(workers.reads, start)
+        try:
+            yield
+        finally:
+            await house.imports.close()
+            await house.exports.close()
 
     @asynccontextmanager
     async def _alone(self, workers: Workers) -> AsyncIterator[House]:
@@ -251,7 +269,13 @@ class Sharelite(Starlette):
             Route(project + "/transactions/{transaction}", sql.rollback, methods=["DELETE"]),
             Route(project + "/transactions/{transaction}/sql", sql.run_in, methods=["POST"]),
             Route(project + "/transactions/{transaction}/commit", sql.commit, methods=["POST"]),
+            Route(project + "/export", exports.export, methods=["GET"]),
             WebSocketRoute(project + "/live", self._live),
+            Route("/v1/imports", imports.begin, methods=["POST"]),
+            Route("/v1/imports/{import_id}", imports.look, methods=["GET"]),
+            Route("/v1/imports/{import_id}", imports.put, methods=["PUT"]),
+            Route("/v1/imports/{import_id}", imports.abandon, methods=["DELETE"]),
+            Route("/v1/imports/{import_id}/finish", imports.finish, methods=["POST"]),
             Route("/v1/contracts", contracts.listed, methods=["GET"]),
             Route("/v1/contracts/{name}", contracts.look, methods=["GET"]),
             Route("/v1/contracts/{name}", contracts.put, methods=["PUT"]),

@@ -22,7 +22,7 @@ from msgspec import Struct
 from .cluster.cell import Cell
 from .cluster.lane import Lane
 from .errors import AlreadyExists, Damaged, NotFound, NotJudged, NotLeading, Refused, ShareliteError, UnknownOutcome
-from .model import Edit, Mutation, Operation, Outcome
+from .model import Base, Edit, Mutation, Operation, Outcome
 from .names import folded, valid_contract_name, valid_project_name
 from .project import Elsewhere, Project, UpgradeReport, Workers, begin, open_road, to_its_end
 from .records import CONTRACT, ContractRecord, ProjectRecord
@@ -107,6 +107,11 @@ class Catalog:
         if self._own is not None:
             await self._own.close()
 
+    @property
+    def alone(self) -> bool:
+        """Whether this node is no part of a cell."""
+        return self._cell is None
+
     def list(self) -> Sequence[ProjectRecord]:
         return [record for record in self._projects.values() if record.state == "ready"]
 
@@ -140,11 +145,23 @@ class Catalog:
             raise AlreadyExists("project", name)
         return await to_its_end(self._create(record, parsed, by))
 
-    async def _create(self, record: ProjectRecord, parsed: Contract, by: str) -> ProjectRecord:
+    async def adopt(
+        self, id: str, name: str, contract: Contract, base: Base, file: Path, by: str, public: bool
+    ) -> ProjectRecord:
+        """Make a project whose log goes on from a base; the file, synced and on the same disk, moves into its folder.
+        Raises AlreadyExists, Refused `invalid` (the name)."""
+        record = ProjectRecord(id, valid_project_name(name), "creating", _now(), by, None, public)
+        if self.by_name(name) is not None:
+            raise AlreadyExists("project", name)
+        return await to_its_end(self._create(record, contract, by, (base, file)))
+
+    async def _create(
+        self, record: ProjectRecord, parsed: Contract, by: str, origin: tuple[Base, Path] | None = None
+    ) -> ProjectRecord:
         self._making.add(record.id)
         try:
             await self._write("i", record, by)
-            await self._on(self._make_files, record, parsed, by)
+            await self._on(self._make_files, record, parsed, by, origin)
         except (NotLeading, UnknownOutcome):  # the next leader brings it to its end, or takes it back
             raise
         except BaseException:
@@ -328,15 +345,22 @@ class Catalog:
         folder = self._data / "catalog" if project == CATALOG_ID else self._data / "projects" / project
         return Databases(self._files, folder, project)
 
-    def _make_files(self, record: ProjectRecord, contract: Contract, by: str) -> None:
+    def _make_files(
+        self, record: ProjectRecord, contract: Contract, by: str, origin: tuple[Base, Path] | None = None
+    ) -> None:
         databases = self._databases(record.id)
         self._files.make_folder(databases.data_path.parent)
+        if origin is not None:  # the base is there before the log names it
+            self._files.move(origin[1], databases.base_path(origin[0].hash))
         lane = self._lane(record.id)
         if lane is not None:
             lane.wake = _nothing  # what comes back is waited for
         road = open_road(databases, self._replicator, self._functions, secrets.token_hex(16), lane)
         try:
-            begin(road, contract, by)
+            if origin is None:
+                begin(road, contract, by)
+            else:
+                road.adopt(contract, contract.document, origin[0], by)
         finally:
             road.close()
             if lane is not None:

@@ -18,6 +18,10 @@ class Limits(Struct, frozen=True):
     mutation: int = 32 * MIB
     #: Any other request body.
     body: int = 8 * MIB
+    #: A file to import, one piece of it, and imports of one user that are not finished.
+    file: int = 4 * 1024 * MIB
+    piece: int = 8 * MIB
+    imports: int = 16
     #: Whole body of a request must have come by then, and per MiB of it.
     body_seconds: float = 30.0
     #: Request line and headers.

@@ -152,6 +152,18 @@ class AlreadyExists(ShareliteError):
         return f"there is a {self.what} {self.name!r} already; choose another name"
 
 
+class Conflict(ShareliteError):
+    """What is asked for does not fit how far things are by now."""
+
+    code = "conflict"
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class TooLarge(ShareliteError):
     code = "too_large"
 
@@ -232,3 +244,15 @@ class Damaged(ShareliteError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.why}"
+
+
+class FileRefused(ShareliteError):
+    """A foreign file that cannot become a project; the sentence says why."""
+
+    code = "file_refused"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the file is refused: {self.why}"

@@ -180,10 +180,22 @@ class Outcome(Struct, frozen=True):
 CommitKind = Literal["edit", "sql", "call", "schema", "rollback", "merge", "import"]
 
 
+class Base(Struct, frozen=True):
+    """The database that a log goes on from: an imported file as we copied it, by the SHA-256 of its bytes.
+
+    `row_digest`: of its rows. It lies at seq and version 0; its `_sharelite` says so, and has the contract.
+    """
+
+    hash: str
+    size: int
+    row_digest: int
+
+
 class Commit(Struct, frozen=True):
     """The ordered changes of one accepted mutation. `skipped`: rows that were gone, which the mutation said to skip.
 
-    `contract`, `contract_hash` and `steps` only in a schema commit.
+    `contract` and `contract_hash` only in a schema commit and in an import, `steps` only in the former, `base` only in
+    the latter.
     """
 
     version: int
@@ -197,6 +209,7 @@ class Commit(Struct, frozen=True):
     contract: dict[str, Any] | None = None
     contract_hash: str | None = None
     steps: tuple[str, ...] = ()
+    base: Base | None = None
 
 
 class EncodedCommit(Struct, frozen=True, gc=False):

@@ -64,10 +64,12 @@ def _answers(*statuses: int, **good: JSON) -> JSON:
     return answers
 
 
-def _operation(summary: str, answers: JSON, body: JSON | None = None, query: JSON | None = None) -> JSON:
+def _operation(
+    summary: str, answers: JSON, body: JSON | None = None, query: JSON | None = None, kind: str = "application/json"
+) -> JSON:
     operation: JSON = {"summary": summary, "responses": answers}
     if body is not None:
-        operation["requestBody"] = {"required": True, **_content(body)}
+        operation["requestBody"] = {"required": True, **_content(body, kind)}
     if query:
         operation["parameters"] = [{"name": name, "in": "query", "schema": schema} for name, schema in query.items()]
     return operation
@@ -197,6 +199,26 @@ SCHEMAS: JSON = {
             _object("error", error=OBJECT),
         ]
     },
+    "NewImport": {
+        **_object("name size", name=TEXT, size={**WHOLE, "description": "bytes of the file"}, public=BOOLEAN),
+        "additionalProperties": False,
+    },
+    "Import": _object(
+        "id name size received piece state progress project problem report",
+        id=ID,
+        name=TEXT,
+        size=WHOLE,
+        received={**WHOLE, "description": "bytes that have come: the next piece begins here"},
+        piece={**WHOLE, "description": "the largest piece, in bytes"},
+        state={"enum": ["receiving", "working", "ready", "failed"]},
+        progress=_maybe(_object("phase done of", phase=TEXT, done=WHOLE, of={**WHOLE, "description": "0: not known"})),
+        project={**_maybe(ID), "description": "once it is ready"},
+        problem={**_maybe(TEXT), "description": "why it failed"},
+        report={
+            **_maybe(_object("rows left", rows=OBJECT, left=_list(_object("kind name reason")))),
+            "description": "rows by table, and what of the file did not come along as it was",
+        },
+    ),
     "Contract": _object(
         "name version hash created by", name=TEXT, version=WHOLE, hash=TEXT, created=WHOLE, by=TEXT, document=OBJECT
     ),
@@ -234,6 +256,13 @@ def _good(description: str, schema: JSON) -> JSON:
 def _file() -> JSON:
     binary = _content({}, "application/vnd.sqlite3")
     return {"description": "A SQLite database", "headers": FILE_HEADERS, **binary}
+
+
+def _export() -> JSON:
+    kinds = ("vnd.sqlite3", "sql", "json", "zip", "x-ndjson")
+    content: JSON = {kind: {"schema": {}} for kind in (*(f"application/{kind}" for kind in kinds), "text/csv")}
+    headers = {name: FILE_HEADERS[name] for name in ("Sharelite-Version", "Sharelite-Epoch")}
+    return {"description": "The export", "headers": headers, "content": content}
 
 
 def _pages() -> JSON:
@@ -347,6 +376,41 @@ PATHS: JSON = {
     "/v1/projects/{project}/contract": {
         "parameters": _path("project", ID),
         "get": _operation("The contract it has", _answers(404, _200=_good("Contract", ITS_CONTRACT))),
+    },
+    "/v1/projects/{project}/export": {
+        "parameters": _path("project", ID),
+        "get": _operation(
+            "The project as a clean database, SQL text, a JSON tree, CSV (a ZIP of several), or its log line by line",
+            _answers(404, _200=_export()),
+            query={"format": {"enum": ["db", "sql", "json", "csv", "ndjson"], "default": "db"}},
+        ),
+    },
+    "/v1/imports": {
+        "post": _operation(
+            "Begin to import a SQLite file as a new project",
+            _answers(403, 408, 409, 413, 415, 422, _201=_good("Send the file in pieces", _ref("Import"))),
+            _ref("NewImport"),
+        ),
+    },
+    "/v1/imports/{import_id}": {
+        "parameters": _path("import_id", ID),
+        "get": _operation("How far it is", _answers(404, _200=_good("Import", _ref("Import")))),
+        "put": _operation(
+            "The next piece of the file",
+            _answers(404, 408, 409, 413, 415, _200=_good("It has come", _ref("Import"))),
+            {},
+            query={"offset": WHOLE},
+            kind="application/octet-stream",
+        ),
+        "delete": _operation("Forget it, with what has come", _answers(404, _204={"description": "Forgotten"})),
+    },
+    "/v1/imports/{import_id}/finish": {
+        "parameters": _path("import_id", ID),
+        "post": _operation(
+            "All has come: make the project",
+            _answers(403, 404, 408, 409, 413, 415, _202=_good("It is being read; look how far it is", _ref("Import"))),
+            {**_object("", hash={"type": "string", "pattern": "^[0-9a-f]{64}$"}), "additionalProperties": False},
+        ),
     },
     "/v1/contracts": {
         "get": _operation(

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from .cluster.alone import Verdict
 from .errors import NotJudged, NotLeading, Refused, Unavailable, UnknownOutcome
-from .model import Call, Commit, CommitKind, Done, Edit, EncodedCommit, Fault, Key, Mutation, Outcome
+from .model import Base, Call, Commit, CommitKind, Done, Edit, EncodedCommit, Fault, Key, Mutation, Outcome
 from .sql.guard import Watchdog
 from .sql.statements import Statements
 from .storage.databases import Databases
@@ -257,6 +257,18 @@ class Road:
         self._bring(rehearsed)
         self.follow(change.rules)
         return Arrival((Outcome("committed", commit.version),), rehearsed.entry.commits)
+
+    def adopt(self, rules: Rules, document: dict[str, object], base: Base, by: str) -> None:
+        """Begin a new project with a base, whose file lies in the project's folder, synced: entry 1 names it."""
+        at = _now()
+        commit = Commit(1, at, by, "import", (), contract=document, contract_hash=rules.hash, base=base)
+        entry = Entry(1, 0, at, (wire.encode_commit(commit, {}),), (), "base")
+        with self._room():
+            verdict = self._replicate(Rehearsed(entry, tuple(encode(entry)), (commit,)))
+        if verdict != "committed":
+            raise UnknownOutcome() if verdict == "unknown" else NotLeading()
+        self._apply = bring_forward(self._databases, self._log)
+        self.follow(rules)
 
     def checkpoint_due(self, waiting: bool) -> bool:
         """`waiting`: mutations are; then it may wait too, but not for ever."""

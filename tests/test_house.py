@@ -19,9 +19,9 @@ FLOORS = (
     ("app",),
     ("routes", "sockets", "openapi"),
     ("project", "road", "statements", "transactions", "catalog", "auth", "tokens", "following", "levelling")
-    + ("cellnode",),
+    + ("cellnode", "transfer"),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
-    ("model", "errors", "constraints", "values", "names", "records", "config", "logs", "metrics"),
+    ("model", "errors", "constraints", "values", "names", "records", "survey", "config", "logs", "metrics"),
 )
 WINGS = FLOORS[4]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -36,6 +36,14 @@ async def read(request: Request, limit: int, seconds: float) -> bytes:
     return await _collect(request, limit, seconds)
 
 
+async def octets(request: Request, limit: int, seconds: float) -> bytes:
+    """The whole body, of bytes that mean nothing here. Raises TooLarge, Answered."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/octet-stream":
+        raise Answered("unsupported_media_type", "the body has to be application/octet-stream")
+    return await _collect(request, limit, seconds)
+
+
 async def _collect(request: Request, limit: int, seconds: float) -> bytes:
     loop = asyncio.get_running_loop()
     start, size, chunks = loop.time(), 0, []

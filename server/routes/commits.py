@@ -36,7 +36,7 @@ async def commits(request: Request) -> Response:
     if after > project.version:
         raise CursorGone(f"version {after} is ahead of the project, which is at {project.version}")
     if "application/x-ndjson" in accept:
-        return _stream(_lines(project, after, project.version), "application/x-ndjson")
+        return _stream(lines(project, after, project.version), "application/x-ndjson")
     limit = whole(request, "limit", PAGE, SAFE - 1)
     if not 1 <= limit <= here.settings.limits.commits:
         raise BadRequest(f"limit: needs a whole number from 1 to {here.settings.limits.commits:,}")
@@ -45,7 +45,7 @@ async def commits(request: Request) -> Response:
     return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
-async def _lines(project: Project, after: int, until: int) -> AsyncIterator[bytes]:
+async def lines(project: Project, after: int, until: int) -> AsyncIterator[bytes]:
     """One commit per line, up to the version at which this began."""
     while after < until:
         page = await project.commits(after, min(1000, until - after))

@@ -38,6 +38,7 @@ STATUS = {
     "unsupported_media_type": 415,
     "misdirected": 421,
     "contract_invalid": 422,
+    "file_refused": 422,
     "cycle": 422,
     "failed": 422,
     "invalid": 422,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..cellnode import CellNode
     from ..project import Project
     from ..records import ProjectRecord
+    from ..transfer.exports import Exports
+    from ..transfer.imports import Imports
 
 #: In the scope of a request that another node of the cell handed on; no client can put anything there.
 IDENTITY = "sharelite.identity"
@@ -29,7 +31,13 @@ LEVELS = ("any", "session", "linearizable", "strict")
 
 
 class House:
-    """One running server. `node`: its part in a cell; None: it is alone."""
+    """One running server. `node`: its part in a cell; None: it is alone.
+
+    What carries files in and out is brought by whoever builds it, before its door opens.
+    """
+
+    imports: Imports
+    exports: Exports
 
     def __init__(
         self,

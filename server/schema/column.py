@@ -14,8 +14,9 @@ from .canonical import NotJson, canonical, parse, well_formed
 from .places import Schema
 
 ColumnType = Literal["TEXT", "INTEGER", "REAL", "BLOB", "ANY"]
-#: How a stored cell is shown: as it is, 0/1 as a boolean, canonical JSON text as its value, bytes as base64 text.
-Form = Literal["plain", "boolean", "json", "base64"]
+#: How a stored cell is shown: as it is, 0/1 as a boolean, canonical JSON text as its value, bytes as base64 text; `any`
+#: as it is but for bytes, which are `{"$b": base64}`.
+Form = Literal["plain", "boolean", "json", "base64", "any"]
 
 SCALARS = frozenset({"string", "integer", "number", "boolean"})
 _TYPES: dict[str, ColumnType] = {"string": "TEXT", "integer": "INTEGER", "number": "REAL", "boolean": "INTEGER"}
@@ -48,6 +49,17 @@ class Column:
     default: Value = None
 
     @property
+    def origin(self) -> str:
+        """What the column was called in the file that it came from, or what it is called here."""
+        return str(self.schema.get("x-sql", {}).get("name", self.name))
+
+    @property
+    def declared(self) -> str | None:
+        """What it was declared as in the file that it came from, if that is another word than ours."""
+        said: str | None = self.schema.get("x-sql", {}).get("declared")
+        return said
+
+    @property
     def pointer(self) -> str:
         """The JSON pointer of the property in its row."""
         return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in self.path or (self.name,))
@@ -62,6 +74,8 @@ class Column:
             return _boolean(value)
         if self.form == "json":
             return json_text(value)
+        if self.form == "any":
+            return whatever(value)
         if isinstance(value, bytes):
             return value
         raise WrongValue(f"bytes are needed, not {described(value)}")
@@ -77,6 +91,8 @@ class Column:
                 raise WrongValue(str(problem)) from None
         if self.form == "base64" and isinstance(value, str):
             return _from_base64(value)
+        if self.form == "any" and isinstance(value, dict):
+            return _from_tagged(value)
         return self.stored(value)
 
     def to_tree(self, value: Value) -> Any:
@@ -85,13 +101,16 @@ class Column:
             return bool(value) if value in (0, 1) else value
         if self.form == "json":
             return json_value(value)
-        if self.form == "base64" and isinstance(value, bytes):
-            return base64.b64encode(value).decode()
+        if self.form in ("base64", "any") and isinstance(value, bytes):
+            text = base64.b64encode(value).decode()
+            return text if self.form == "base64" else {"$b": text}
         return value
 
 
 def column_type(kinds: frozenset[str], schema: Schema) -> tuple[ColumnType, Form]:
     """Design section 7, Types. `kinds` without null; booleans are not mixed with numbers (shape.py refuses that)."""
+    if takes_any(schema):
+        return "ANY", "any"
     if not kinds or not kinds <= SCALARS:
         return "TEXT", "json"
     if schema.get("contentEncoding") == "base64" and kinds == {"string"}:
@@ -102,6 +121,12 @@ def column_type(kinds: frozenset[str], schema: Schema) -> tuple[ColumnType, Form
         return "ANY", "plain"
     (kind,) = kinds
     return _TYPES[kind], "boolean" if kind == "boolean" else "plain"
+
+
+def takes_any(schema: Schema) -> bool:
+    """Whether `x-sql.any` opens the column to every value that SQLite can hold."""
+    sql = schema.get("x-sql")
+    return isinstance(sql, dict) and sql.get("any") is True
 
 
 def json_value(value: Value) -> Any:
@@ -181,6 +206,17 @@ def anything(value: Any, kinds: frozenset[str]) -> Value:
     if isinstance(value, float) and "integer" in kinds:
         return integer(value, kinds)
     raise WrongValue(f"{' or '.join(sorted(kinds))} is needed, not {described(value)}")
+
+
+def whatever(value: Any) -> Value:
+    """Any value of SQLite: the value decides its own type."""
+    return value if isinstance(value, bytes) else anything(value, SCALARS)
+
+
+def _from_tagged(value: dict[str, Any]) -> bytes:
+    if value.keys() == {"$b"} and isinstance(value["$b"], str):
+        return _from_base64(value["$b"])
+    raise WrongValue('bytes are written {"$b": "<base64>"}; no other object can stand here')
 
 
 def _boolean(value: Any) -> int:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..model import ListLimit
 from .column import Column
+from .document import ANNOTATIONS
 from .places import Faults, Schema, join
 from .shape import Rows
 from .table import Index, Link, Table
 
-TABLE_WORDS = frozenset("key index unique references order tree fulltext spatial".split())
-COLUMN_WORDS = frozenset("index unique references onDelete onUpdate fulltext spatial".split())
+TABLE_WORDS = frozenset("key index unique references order tree fulltext spatial name".split())
+COLUMN_WORDS = frozenset("index unique references onDelete onUpdate fulltext spatial any name declared".split())
 LINK_WORDS = frozenset("columns table target onDelete onUpdate".split())
 ACTIONS = {"cascade": "CASCADE", "set null": "SET NULL", "restrict": "RESTRICT", "no action": "NO ACTION"}
 #: SQLite takes 2,000; capture needs a few of its own.
 MAX_COLUMNS = 1_900
+MOST_NAME = 512
+#: The key that says a table has none of its own: an integer that no property shows.
+HIDDEN = "_key"
+#: What a column was declared as in the file it came from: nothing but a type can be said with this.
+DECLARED = re.compile(r"|[A-Za-z_]\w*(?: [A-Za-z_]\w*)*(?: ?\([+-]?\d{1,9}(?: ?, ?[+-]?\d{1,9})?\))?", re.ASCII)
 LATER = {"fulltext": "full text search", "spatial": "spatial search"}
 
 
@@ -59,7 +66,7 @@ class Relations:
             self._faults.add(join(rows.place, "minItems"), "tables start empty, so minItems could not hold")
         return Table(
             rows.name, rows.singleton, rows.parent, rows.path, key, own, columns, rows.root, order,
-            self._tree(rows, own, leaves), (), (), length, (), self._document, rows.root.place,
+            self._tree(rows, own, leaves), (), (), length, (), self._document, rows.root.place, rows.sql.get("name"),
         )  # fmt: skip
 
     def _own_key(self, rows: Rows, leaves: Mapping[str, Column]) -> tuple[str, ...]:
@@ -67,6 +74,8 @@ class Relations:
             if "key" in rows.sql:
                 self._faults.add(self._at(rows, "key"), "a single row has no key")
             return ("_id",)
+        if rows.sql.get("key") == HIDDEN and rows.parent is None:
+            return (HIDDEN,)
         named = self._names(rows, "key", rows.sql["key"]) if "key" in rows.sql else ["id"]
         if "key" not in rows.sql and "id" not in rows.root.schema["properties"]:
             if rows.parent is None:
@@ -82,7 +91,7 @@ class Relations:
     def _check_key(self, column: Column) -> None:
         if "number" in column.kinds:
             self._faults.add(join(column.place, "type"), "a key cannot be a number, only an integer or a string")
-        elif column.form in ("json", "base64"):
+        elif column.form in ("json", "base64", "any"):
             self._faults.add(column.place, "a key is a string, an integer or a boolean")
         elif column.nullable:
             self._faults.add(join(column.place, "type"), "a key cannot be null")
@@ -117,6 +126,8 @@ class Relations:
             yield replace(column, name=f"_parent.{column.name}", path=(), schema={})
         if own == ("_id",):
             yield _only_row(rows.place) if rows.singleton else _text("_id", rows.place)
+        if own == (HIDDEN,):
+            yield Column(HIDDEN, (), "INTEGER", "plain", frozenset({"integer"}), {}, rows.place)
         if order == "_order":
             yield _text("_order", rows.place)
 
@@ -132,8 +143,12 @@ class Relations:
             for word in sorted(sql.keys() - COLUMN_WORDS):
                 self._faults.add(join(where, word), f"x-sql knows no `{word}` on a property")
             links += self._column_link(table, column, sql, where)
+            self._origin(sql, where)
+            if column.form == "any" and column.schema.keys() - ANNOTATIONS:
+                self._faults.add(join(where, "any"), "`any` stands alone: say neither a type nor a condition beside it")
             indexes += [((column.name,), word == "unique") for word in ("unique", "index") if sql.get(word) is True]
             self._later(sql, f"{table.name}.{column.name}")
+        self._origin(rows.sql, self._at(rows, "name"))
         self._later(rows.sql, table.name)
         if table.tree and not any(link.columns == (table.tree,) for link in links):
             links.append(Link((table.tree,), table.name, table.key, "NO ACTION", "NO ACTION"))
@@ -142,6 +157,15 @@ class Relations:
                 self._check_set(table, columns, "unique")
         links = [link for link in links if self._check_link(table, link, rows)]
         self.tables[table.name] = replace(table, links=tuple(links), indexes=_indexes(table, indexes, links))
+
+    def _origin(self, sql: Schema, where: str) -> None:
+        """What things were called in the file they came from."""
+        if "name" in sql and not (isinstance(sql["name"], str) and len(sql["name"]) <= MOST_NAME):
+            self._faults.add(where, f"`name` is the name it had in a file, at most {MOST_NAME} characters")
+        if "declared" in sql and not DECLARED.fullmatch(str(sql["declared"])):
+            self._faults.add(where, "`declared` is a type as SQL declares it, such as VARCHAR(20)")
+        if sql.get("any", True) is not True:
+            self._faults.add(where, "`any` is true, or is not said")
 
     def _parent_link(self, table: Table) -> Iterable[Link]:
         if table.parent:

@@ -54,6 +54,8 @@ class Table:
     lists: tuple[ListLimit, ...]
     document: Schema
     place: str
+    #: What the table was called in the file that it came from.
+    origin: str | None = None
 
     @cached_property
     def types(self) -> Mapping[str, ColumnType]:
@@ -69,8 +71,8 @@ class Table:
 
     @property
     def hidden_key(self) -> bool:
-        """The writer chooses a text `_id` for each row."""
-        return self.own == ("_id",) and not self.singleton
+        """The writer chooses a text `_id` (or an integer `_key`) for each row, which is no property of it."""
+        return self.own in (("_id",), ("_key",)) and not self.singleton
 
     @property
     def key_columns(self) -> tuple[Column, ...]:

@@ -45,8 +45,9 @@ def singletons(contract: Contract) -> list[Change]:
 
 def create_table(table: Table, name: str | None = None) -> str:
     """`name`: another one, for rebuilding a table beside the old one."""
-    if table.singleton:
-        columns = ['"_id" INTEGER PRIMARY KEY', *(column_text(table, column) for column in table.properties)]
+    if table.singleton or table.own == ("_key",):
+        key = f"{quoted(table.key[0])} INTEGER PRIMARY KEY"
+        columns = [key, *(column_text(table, column) for column in table.properties)]
     else:
         columns = [column_text(table, column) for column in table.columns.values()]
         columns.append(f"PRIMARY KEY({_listed(table.key)})")

@@ -54,29 +54,34 @@ def nested(tables: Mapping[str, Table], name: str, row: Row, rows: Mapping[str, 
         parent = child.key[: len(table.key)]
         key = [row[name] for name in table.key]
         mine = [item for item in rows.get(found.table, ()) if [item[name] for name in parent] == key]
-        return [nested(tables, found.table, item, rows) for item in sorted(mine, key=lambda item: _place(child, item))]
+        return [nested(tables, found.table, item, rows) for item in sorted(mine, key=lambda item: place(child, item))]
 
     tree = shown(table.root, row, lists) or {}
-    return {"_id": row["_id"], **tree} if table.hidden_key else tree
+    return {table.own[0]: row[table.own[0]], **tree} if table.hidden_key else tree
 
 
-def _place(table: Table, row: Row) -> tuple[Any, ...]:
+def place(table: Table, row: Row) -> tuple[Any, ...]:
     """Where a row stands in its list: by its order, then by its key."""
     order = row.get(table.order) if table.order else None
     return (order is not None, order or "", *((isinstance(row[k], str), row[k]) for k in table.own))
 
 
 def flatten(
-    tables: Mapping[str, Table], name: str, tree: Mapping[str, Any], new_id: Callable[[], str]
+    tables: Mapping[str, Table],
+    name: str,
+    tree: Mapping[str, Any],
+    new_id: Callable[[], str],
+    new_key: Callable[[], int] | None = None,
 ) -> dict[str, list[Row]]:
     """A tree as stored rows by table, parents first. Raises Refused with every value that cannot be stored.
 
-    Defaults become NULL and NULLs are left out. `new_id` names the items that have no key of their own and no `_id`.
+    Defaults become NULL and NULLs are left out. `new_id` names the items that have no key of their own and no `_id`,
+    `new_key` the rows that have no `_key`.
     """
     found: dict[str, list[Row]] = {}
     faults: list[Fault] = []
     start: Row = {"_id": 1} if tables[name].singleton else {}
-    _Flattener(tables, new_id, found, faults).row(tables[name], tree, start, "")
+    _Flattener(tables, new_id, new_key, found, faults).row(tables[name], tree, start, "")
     if faults:
         raise Refused("invalid", f"{name}: {faults[0].pointer}: {faults[0].message}", tuple(faults))
     return found
@@ -84,9 +89,15 @@ def flatten(
 
 class _Flattener:
     def __init__(
-        self, tables: Mapping[str, Table], new_id: Callable[[], str], found: dict[str, list[Row]], faults: list[Fault]
+        self,
+        tables: Mapping[str, Table],
+        new_id: Callable[[], str],
+        new_key: Callable[[], int] | None,
+        found: dict[str, list[Row]],
+        faults: list[Fault],
     ) -> None:
-        self._tables, self._new_id, self._found, self._faults = tables, new_id, found, faults
+        self._tables, self._found, self._faults = tables, found, faults
+        self._new = {"_id": new_id, "_key": new_key}
 
     def row(self, table: Table, tree: Any, start: Row, pointer: str) -> None:
         """One row with its lists. `start`: the parent's key, and the order in its list."""
@@ -95,9 +106,13 @@ class _Flattener:
             return
         row = dict(start)
         if table.hidden_key:
-            given = tree.get("_id")
-            row["_id"] = given if isinstance(given, str) and given else self._new_id()
-            tree = {name: value for name, value in tree.items() if name != "_id"}
+            hidden = table.own[0]
+            given, new = tree.get(hidden), self._new[hidden]
+            if type(given) is (str if hidden == "_id" else int) and given != "":
+                row[hidden] = given
+            elif new is not None:
+                row[hidden] = new()
+            tree = {name: value for name, value in tree.items() if name != hidden}
         lists = list(self._fill(table, table.root, tree, row, pointer))
         absent = [key for key in table.key if row.get(key) is None]
         if absent:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .canonical import canonical
-from .column import Column
+from .column import Column, takes_any
 from .contract import Contract
 from .document import Document
 from .places import Faults, Schema
@@ -44,7 +44,7 @@ class _Writer:
             yield f"export interface {self._names[table.name]} {{"
             if table.hidden_key:
                 yield "  /** Chosen by whoever writes the item. */"
-                yield "  _id: string;"
+                yield f"  {'_id: string' if table.own == ('_id',) else '_key: number | bigint'};"
             yield from self._members(table, table.root, "  ")
             yield "}"
         yield ""
@@ -88,6 +88,8 @@ class _Writer:
         found, _ = self._document.follow(schema, "", Faults())
         if depth > _DEEPEST:
             return "unknown"
+        if takes_any(found):
+            return "string | number | bigint | Uint8Array"
         if "const" in found or "enum" in found:
             values = found.get("enum", [found.get("const")])
             return " | ".join(map(canonical, values))

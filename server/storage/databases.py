@@ -104,6 +104,22 @@ class Databases:
         self._files.sync_folder(self.data_path.parent)
         return aside
 
+    def base_path(self, base: str) -> Path:
+        """Where the database lies that the log goes on from."""
+        return self.data_path.with_name(f"base-{base}.db")
+
+    def lay(self, base: str) -> None:
+        """Make data.db a copy of the base; whatever was there is gone. Raises Damaged where the base is not what its
+        hash says, OSError."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self.generation += 1
+        for ending in ("-wal", "-shm", ""):
+            self.data_path.with_name(self.data_path.name + ending).unlink(missing_ok=True)
+        self._files.sync_folder(self.data_path.parent)
+        self._files.copy(self.base_path(base), self.data_path, base)
+
     def settle(self) -> None:
         """Before a clean close: empty the write-ahead logs, so that the next opening does not read them again. A reader
         who is still there keeps what he needs; then that is left for the next time."""

@@ -5,6 +5,7 @@ Tests put a body here that loses unsynced bytes, tears sectors and fails the n-t
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ from ..errors import Damaged
 Role = Literal["rehearse", "apply", "read"]
 
 PAGE_SIZE = 4096
+PIECE = 1 << 20
 #: Reasons: design 13. 100 columns and trigger depth 10, often advised, break ordinary contracts and cascades.
 LIMITS = {
     apsw.SQLITE_LIMIT_LENGTH: 64 << 20,
@@ -122,6 +124,29 @@ class Files:
     def read(self, path: Path) -> bytes | None:
         """The bytes of a small file, None where there is none."""
         return path.read_bytes() if path.exists() else None
+
+    def copy(self, source: Path, target: Path, digest: str) -> None:
+        """Copy a whole file whose SHA-256 is known, durably: under its name it is complete. Raises Damaged."""
+        beside = target.with_name(target.name + ".new")
+        found = hashlib.sha256()
+        if not source.exists():
+            raise Damaged(str(source), "is not there, and the log goes on from it")
+        with open(source, "rb") as read, open(beside, "wb") as written:
+            while piece := read.read(PIECE):
+                found.update(piece)
+                written.write(piece)
+            written.flush()
+            os.fsync(written.fileno())
+        if found.hexdigest() != digest:
+            beside.unlink()
+            raise Damaged(str(source), f"holds bytes of hash {found.hexdigest()}, not {digest}")
+        os.replace(beside, target)
+        self.sync_folder(target.parent)
+
+    def move(self, source: Path, target: Path) -> None:
+        """Give a file that is synced another place on the same disk, durably."""
+        os.replace(source, target)
+        self.sync_folder(target.parent)
 
     def remove_folder(self, path: Path) -> None:
         """Remove a folder with all that is in it; none there is fine."""

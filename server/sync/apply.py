@@ -13,7 +13,7 @@ from typing import Any
 
 import apsw
 
-from ..model import Change, Commit, Key, Row, Value
+from ..model import Base, Change, Commit, Key, Row, Value
 from . import digest, texts
 from .entry import Entry
 from .grammar import is_step
@@ -26,8 +26,10 @@ TABLE = """CREATE TABLE "_sharelite"(
   contract_hash TEXT, contract TEXT) STRICT"""
 FIRST = 'INSERT INTO "_sharelite" VALUES(1,?,?,?,?,?,?,NULL,NULL),(2,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL)'
 POSITION = 'SELECT seq, version, log_digest, row_digest FROM "_sharelite" WHERE id=1'
+ADOPT = 'UPDATE "_sharelite" SET project=?, epoch=? WHERE id=1 AND project IS NULL'
 MOVE = 'UPDATE "_sharelite" SET seq=?, version=?, log_digest=?, row_digest=? WHERE id=1'
 SET_CONTRACT = 'UPDATE "_sharelite" SET contract_hash=?, contract=? WHERE id=2'
+CONTRACT_HASH = 'SELECT contract_hash FROM "_sharelite" WHERE id=2'
 HAS_TABLE = "SELECT 1 FROM main.sqlite_schema WHERE name='_sharelite'"
 #: Steps that leave every existing cell as it is, so that the row digest goes on.
 HARMLESS = re.compile(r'CREATE |DROP (?:VIEW|INDEX) |ALTER TABLE "(?:[^"]|"")+" ADD COLUMN ')
@@ -45,14 +47,23 @@ def create(connection: apsw.Connection, project: str, epoch: str) -> None:
             connection.execute(FIRST, (project, epoch, _u64(0), _u64(0), digest.START, bytes(16)))
 
 
+def seal(connection: apsw.Connection, contract: dict[str, Any], contract_hash: str, row_digest: int) -> None:
+    """Finish a database that is to be a base: it has its rows, and belongs to no project yet."""
+    with transaction(connection):
+        connection.execute(TABLE)
+        connection.execute(FIRST, (None, None, _u64(0), _u64(0), digest.START, row_digest.to_bytes(16, "big")))
+        connection.execute(SET_CONTRACT, (contract_hash, json.dumps(contract)))
+
+
 class Apply:
     """The writer of one `data.db`. One thread at a time.
 
     Nobody else commits to the file: SQLite counts foreign commits, and `untouched` notices them.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, project: str, epoch: str) -> None:
         self._connection = connection
+        self._identity = project, epoch
         self._writer = ChangeWriter(connection)
         row: Any = connection.execute(POSITION).fetchone()
         seq, version, chained, rows = row
@@ -91,6 +102,8 @@ class Apply:
         self.position, self.row_digest = to, total % digest.MODULUS
 
     def _commit(self, commit: Commit, total: int) -> int:
+        if commit.base is not None:
+            self._adopt(commit, commit.base)
         if commit.kind == "schema":
             self._connection.execute(SET_CONTRACT, (commit.contract_hash, json.dumps(commit.contract)))
             if run_steps(self._connection, commit.steps):
@@ -100,6 +113,13 @@ class Apply:
         for change in commit.changes:
             total += self._writer.write(change)
         return total
+
+    def _adopt(self, commit: Commit, base: Base) -> None:
+        """The database is a copy of the base already; now it becomes this project's."""
+        held: Any = self._connection.execute(CONTRACT_HASH).fetchone()
+        if self.row_digest != base.row_digest or held != (commit.contract_hash,):
+            raise Mismatch(f"the database is not the base {base.hash}")
+        self._connection.execute(ADOPT, self._identity)
 
     def _move(self, to: Position, rows: int) -> None:
         self._connection.execute(MOVE, (_u64(to.seq), _u64(to.version), to.digest, rows.to_bytes(16, "big")))

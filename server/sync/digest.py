@@ -37,13 +37,22 @@ def keys(shape: Shape, key: Key) -> int:
 
 def whole(connection: apsw.Connection, tables: Iterable[Shape]) -> int:
     """The row digest of a whole database, from its rows."""
-    total = 0
-    for shape in tables:
-        names = (*shape.key, *shape.columns)
-        width = len(shape.key)
-        listed = ", ".join(map(quoted, names))
-        for row in connection.execute(f"SELECT {listed} FROM main.{quoted(shape.table)}"):
-            total += cells(shape.table, row[:width], dict(zip(names, row, strict=True)))
+    return sum(part(connection, shape) for shape in tables) % MODULUS
+
+
+def part(connection: apsw.Connection, shape: Shape, condition: str = "", values: tuple[int, ...] = ()) -> int:
+    """The digest of the rows of a table, or of those that meet a condition. One cell costs some 0.7 us."""
+    names = (*shape.key, *shape.columns)
+    width = len(shape.key)
+    listed = ", ".join(map(quoted, names))
+    head = b"\x94" + _pack(shape.table)  # of the array of four that `cell` packs
+    columns = [_pack(name) for name in names]
+    sha256, integer, total = hashlib.sha256, int.from_bytes, 0
+    for row in connection.execute(f"SELECT {listed} FROM main.{quoted(shape.table)} {condition}", values):
+        start = head + _pack(row[:width])
+        for column, value in zip(columns, row, strict=True):
+            if value is not None:
+                total += integer(sha256(start + column + _pack(value)).digest()[:16], "big")
     return total % MODULUS
 
 

@@ -1,7 +1,9 @@
 """Entries: what goes into a project's log, encoded once, the same bytes on every node (design 4 and 5).
 
 An entry is msgpack `[format, kind, seq, base version, at, commits, outcomes]`; a commit in it is the very JSON
-text that subscribers get. One that is larger than a part travels as parts k of n and takes effect with the last.
+text that subscribers get. The first entry of an imported project has the kind `base`: its one commit names the database
+that the log goes on from, by hash. One that is larger than a part travels as parts k of n and takes effect with the
+last.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ FORMAT = 1
 #: Bytes of one part: below the 1 MiB that Raft carries, with room for what it adds.
 PART = 768 << 10
 
-EntryKind = Literal["commits", "part"]
+EntryKind = Literal["commits", "part", "base"]
 OUTCOME_KINDS: tuple[Literal["committed", "settled", "refused"], ...] = ("committed", "settled", "refused")
 
 _refusal = msgspec.json.Decoder(Refusal).decode
@@ -42,6 +44,7 @@ class Entry(Struct, frozen=True):
     at: int
     commits: tuple[EncodedCommit, ...]
     outcomes: tuple[Recorded, ...]
+    kind: Literal["commits", "base"] = "commits"
 
     @property
     def version(self) -> int:
@@ -61,7 +64,7 @@ def encode(entry: Entry) -> list[Record]:
     """The records of an entry whose seq is that of its **first** record; they take consecutive seqs."""
     body = _pack(entry)
     if len(body) <= PART:
-        return [Record(entry.seq, "commits", entry.version, body)]
+        return [Record(entry.seq, entry.kind, entry.version, body)]
     pieces = [body[i : i + PART] for i in range(0, len(body), PART)]
     count = len(pieces)
     return [
@@ -89,14 +92,14 @@ def _pack(entry: Entry) -> bytes:
         for kept in entry.outcomes
     ]
     commits = [commit.json for commit in entry.commits]
-    packed: bytes = msgpack.packb([FORMAT, "commits", entry.seq, entry.base_version, entry.at, commits, outcomes])
+    packed: bytes = msgpack.packb([FORMAT, entry.kind, entry.seq, entry.base_version, entry.at, commits, outcomes])
     return packed
 
 
 def decode(body: bytes) -> Entry:
     """An entry from its bytes; parts are joined first."""
     form, kind, seq, base, at, commits, outcomes = msgpack.unpackb(body, max_bin_len=1 << 30, max_str_len=1 << 30)
-    if form != FORMAT or kind != "commits":
+    if form != FORMAT or kind not in ("commits", "base"):
         raise ValueError(f"entry of format {form!r}, kind {kind!r}: this release reads format {FORMAT}")
     return Entry(
         seq,
@@ -104,6 +107,7 @@ def decode(body: bytes) -> Entry:
         at,
         tuple([EncodedCommit(base + 1 + i, text) for i, text in enumerate(commits)]),
         tuple([_recorded(*fields) for fields in outcomes]),
+        kind,
     )
 
 

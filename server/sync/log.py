@@ -13,7 +13,7 @@ import apsw
 import msgspec
 
 from ..errors import Damaged
-from ..model import EncodedCommit, MutationId, Outcome, Refusal
+from ..model import Base, EncodedCommit, MutationId, Outcome, Refusal
 from . import digest
 from .entry import OUTCOME_KINDS, Entry, Record, Recorded, decode, join, part_count
 from .transaction import transaction
@@ -58,8 +58,9 @@ DELETE FROM outcomes WHERE at<?1 AND counter<=
 """
 KEEP_MS = 30 * 24 * 3600 * 1000
 FORGET_EVERY = 4096
-#: Every schema commit has this in its JSON; what else has it is looked at and left.
-SCHEMA_MARK = b'"kind":"schema"'
+#: Every commit with a contract has one of these in its JSON; what else has it is looked at and left.
+SCHEMA_MARKS = (b'"kind":"schema"', b'"kind":"import"')
+BASE = "SELECT body FROM entries WHERE seq=1 AND kind='base'"
 
 _refusal = msgspec.json.Decoder(Refusal).decode
 
@@ -164,13 +165,20 @@ class Log:
 
     def _keep_contracts(self, entry: Entry) -> None:
         for commit in entry.commits:
-            if SCHEMA_MARK in commit.json and (made := decode_commit(commit.json)).kind == "schema":
+            if not any(mark in commit.json for mark in SCHEMA_MARKS):
+                continue
+            if (made := decode_commit(commit.json)).contract_hash is not None:
                 self._connection.execute(ADD_CONTRACT, (made.contract_hash, made.version, json.dumps(made.contract)))
 
     def contract(self, digest: str) -> dict[str, Any] | None:
         """The document of a contract that this project has followed, by its hash."""
         row: Any = self._connection.execute(FIND_CONTRACT, (digest,)).fetchone()
         return None if row is None else json.loads(row[0])
+
+    def base(self) -> Base | None:
+        """The database that this log goes on from; None for one that begins with nothing."""
+        row: Any = self._connection.execute(BASE).fetchone()
+        return None if row is None else decode_commit(decode(row[0]).commits[0].json).base
 
     def outcome(self, name: MutationId) -> Kept | None:
         row = self._connection.execute(FIND_OUTCOME, name).fetchone()

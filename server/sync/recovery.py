@@ -22,6 +22,7 @@ class Writable(Protocol):
     @property
     def project(self) -> str: ...
     def writer(self) -> apsw.Connection: ...
+    def lay(self, base: str) -> None: ...
     def set_aside(self, seq: int) -> Path: ...
 
 
@@ -56,9 +57,17 @@ def rebuild(databases: Writable, log: Log, why: str) -> Apply:
 
 
 def _opened(databases: Writable, log: Log) -> Apply:
+    apply = _begun(databases, log)
+    if apply.position.seq == 0 and (base := log.base()) is not None:
+        databases.lay(base.hash)
+        apply = _begun(databases, log)
+    return apply
+
+
+def _begun(databases: Writable, log: Log) -> Apply:
     connection = databases.writer()
     create(connection, log.project, log.epoch)
-    return Apply(connection)
+    return Apply(connection, log.project, log.epoch)
 
 
 def _on_the_way(position: Position, log: Log) -> bool:

@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 
 from ..errors import BadRequest, Refused
 from ..model import (
+    Base,
     Call,
     Change,
     Commit,
@@ -204,6 +205,9 @@ def encode_commit(commit: Commit, types: Types) -> EncodedCommit:
         out["skipped"] = [[table, encode_key(key)] for table, key in commit.skipped]
     if commit.kind == "schema":
         out |= {"contract": commit.contract, "contract_hash": commit.contract_hash, "steps": commit.steps}
+    if commit.base is not None:
+        base = {"hash": commit.base.hash, "size": commit.base.size, "row_digest": f"{commit.base.row_digest:032x}"}
+        out |= {"contract": commit.contract, "contract_hash": commit.contract_hash, "base": base}
     out["changes"] = [encode_change(change, types) for change in commit.changes]
     return EncodedCommit(commit.version, encode_json(out))
 
@@ -223,7 +227,12 @@ def decode_commit(encoded: bytes) -> Commit:
         contract=raw.get("contract"),
         contract_hash=raw.get("contract_hash"),
         steps=tuple(raw.get("steps", ())),
+        base=_decode_base(raw["base"]) if "base" in raw else None,
     )
+
+
+def _decode_base(raw: dict[str, Any]) -> Base:
+    return Base(raw["hash"], raw["size"], int(raw["row_digest"], 16))
 
 
 def _decode_change(change: list[Any]) -> Change:

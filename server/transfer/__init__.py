@@ -1,0 +1,1 @@
+"""Projects from files and files from projects: imports, exports, documents as mutations."""

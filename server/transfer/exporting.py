@@ -1,0 +1,193 @@
+"""Exports: a copy of a project's database as other people's files. Runs in a process of its own (child.py).
+
+Everything but the JSON tree is made from a clean database, which is also an export in itself: what SQLite holds under
+the declared types is what SQL text and CSV say.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import apsw
+
+from ..schema.contract import Contract
+from ..schema.plain import PlainTable, create_plain, plain_tables
+from ..schema.tables import quoted
+from .trees import written
+
+PIECE = 1 << 20
+#: Rows in one INSERT statement of the SQL text.
+ROWS = 50
+CONTRACT = 'SELECT contract FROM "_sharelite" WHERE id=2'
+NAMES = "SELECT name, sql FROM sqlite_schema WHERE type=? AND sql IS NOT NULL ORDER BY rowid"
+
+
+def write(source: Path, form: str, out: IO[bytes]) -> None:
+    """Write a copy of data.db in one of the forms `db`, `sql`, `json`, `csv`. Works in the folder of the copy."""
+    copy = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
+    row: Any = copy.execute(CONTRACT).fetchone()
+    contract = Contract.parse(json.loads(row[0]))
+    if form == "json":
+        written(copy, contract, out)
+        return
+    copy.close()
+    clean = source.with_name("clean.db")
+    cleaned(source, clean, contract)
+    if form == "db":
+        with open(clean, "rb") as file:
+            while piece := file.read(PIECE):
+                out.write(piece)
+        return
+    connection = apsw.Connection(str(clean), flags=apsw.SQLITE_OPEN_READONLY)
+    (_sql if form == "sql" else _csv)(connection, out)
+    out.flush()
+
+
+def cleaned(source: Path, target: Path, contract: Contract) -> None:
+    """The same rows without anything of the house, as a new file."""
+    target.unlink(missing_ok=True)
+    connection = apsw.Connection(str(target), flags=_FLAGS)
+    for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-32000"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    connection.execute("ATTACH ? AS project", (f"file:{_uri(source)}?mode=ro&immutable=1",))
+    connection.execute("BEGIN")
+    tables = plain_tables(contract)
+    for table in tables:
+        connection.execute(create_plain(contract, contract.tables[table.source]))
+        _fill(connection, table)
+        lost = _altered(connection, table)
+        if lost:
+            connection.execute(f"DROP TABLE main.{quoted(table.name)}")
+            connection.execute(create_plain(contract, contract.tables[table.source], lost))
+            _fill(connection, table)
+    for index in [index for table in tables for index in table.indexes]:
+        connection.execute(index)
+    connection.execute("COMMIT")
+    connection.close()
+
+
+_FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+
+
+def _uri(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(str(path))
+
+
+def _fill(connection: apsw.Connection, table: PlainTable) -> None:
+    values = ", ".join(column.value for column in table.columns)
+    connection.execute(
+        f"INSERT INTO main.{quoted(table.name)} SELECT {values} FROM project.{quoted(table.source)} ORDER BY _rowid_"
+    )
+
+
+def _altered(connection: apsw.Connection, table: PlainTable) -> list[str]:
+    """The columns whose declared type has turned a value into another one: they do without it."""
+    doubtful = [column for column in table.columns if column.doubtful]
+    if not doubtful:
+        return []
+    before = ", ".join(_counted(column.value) for column in doubtful)
+    after = ", ".join(_counted(quoted(column.name)) for column in doubtful)
+    one: Any = connection.execute(f"SELECT {before} FROM project.{quoted(table.source)}").fetchone()
+    other: Any = connection.execute(f"SELECT {after} FROM main.{quoted(table.name)}").fetchone()
+    pairs = list(zip(one, other, strict=True))
+    return [column.name for place, column in enumerate(doubtful) if any(a != b for a, b in pairs[2 * place :][:2])]
+
+
+def _counted(value: str) -> str:
+    return f"total(typeof({value})='text'), total(typeof({value})='real')"
+
+
+def _sql(connection: apsw.Connection, out: IO[bytes]) -> None:
+    """Text that the sqlite3 command line reads back to the same rows."""
+    out.write(b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n")
+    for name, sql in _schema(connection, "table"):
+        out.write(f"{sql};\n".encode())
+        values = " || ',' || ".join(_literal(quoted(column)) for column in _columns(connection, name))
+        head = f"INSERT INTO {quoted(name)} VALUES".encode()
+        rows: Iterator[Any] = connection.execute(f"SELECT '(' || {values} || ')' FROM {quoted(name)} ORDER BY rowid")
+        for some in _several(rows):
+            out.write(head + ",\n".join(row[0] for row in some).encode() + b";\n")
+    for _, sql in _schema(connection, "index"):
+        out.write(f"{sql};\n".encode())
+    out.write(b"COMMIT;\n")
+
+
+def _literal(column: str) -> str:
+    """SQL text ends at the first U+0000, so such a text goes through its bytes."""
+    zeros = f"'CAST(x''' || hex({column}) || ''' AS TEXT)'"
+    return f"CASE WHEN typeof({column})='text' AND instr({column},char(0)) THEN {zeros} ELSE quote({column}) END"
+
+
+def _csv(connection: apsw.Connection, out: IO[bytes]) -> None:
+    """One table as it is; several as files in a ZIP archive."""
+    names = [name for name, _ in _schema(connection, "table")]
+    if len(names) == 1:
+        _csv_table(connection, names[0], out)
+        return
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, file in zip(names, _file_names(names), strict=True):
+            with archive.open(f"{file}.csv", "w", force_zip64=True) as entry:
+                _csv_table(connection, name, entry)
+
+
+def _csv_table(connection: apsw.Connection, name: str, out: IO[bytes]) -> None:
+    """RFC 4180 with a line of names; NULL is nothing, bytes are base64."""
+    columns = _columns(connection, name)
+    text = io.TextIOWrapper(out, "utf-8", newline="", write_through=False)
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    for row in connection.execute(f"SELECT * FROM {quoted(name)} ORDER BY rowid"):
+        writer.writerow([base64.b64encode(cell).decode() if type(cell) is bytes else cell for cell in row])
+    text.flush()
+    text.detach()
+
+
+def _file_names(names: Sequence[str]) -> list[str]:
+    """Names of tables as names of files: nothing that leads elsewhere, none twice."""
+    taken: set[str] = set()
+    out = []
+    for name in names:
+        plain = "".join(letter if letter.isalnum() or letter in " -_." else "_" for letter in name).strip(". ") or "_"
+        chosen, number = plain, 2
+        while chosen.casefold() in taken:
+            chosen, number = f"{plain}_{number}", number + 1
+        taken.add(chosen.casefold())
+        out.append(chosen)
+    return out
+
+
+def _schema(connection: apsw.Connection, kind: str) -> list[tuple[str, str]]:
+    rows: list[Any] = connection.execute(NAMES, (kind,)).fetchall()
+    return rows
+
+
+def _columns(connection: apsw.Connection, table: str) -> list[str]:
+    rows: list[Any] = connection.execute("SELECT name FROM pragma_table_info(?) ORDER BY cid", (table,)).fetchall()
+    return [row[0] for row in rows]
+
+
+def _several(rows: Iterator[Any]) -> Iterator[list[Any]]:
+    some: list[Any] = []
+    for row in rows:
+        some.append(row)
+        if len(some) == ROWS:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def spare(folder: Path) -> int:
+    """Bytes that are free where an export works."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
