@@ -33,6 +33,14 @@ export interface ChangeInfo {
   paths: string[];
 }
 
+export interface SubscribeOptions {
+  /**
+   * `now`: at once, before the call that made the change returns. `frame`: once in an animation frame, with the newest
+   * value and source and the paths of everything since; nothing if in the end nothing differs. Default `now`.
+   */
+  when?: 'now' | 'frame';
+}
+
 export interface Fault {
   message: string;
   table?: string;
@@ -247,15 +255,15 @@ export interface Store {
   peek(path: string): Tree | undefined;
   query(sql: string, params?: Value[]): Promise<Record<string, Value>[]>;
   /** Calls back when something at or below the path really changed, never for a write that changed nothing. */
-  subscribe(path: string, callback: (value: Tree | undefined, info: ChangeInfo) => void): Unsubscribe;
+  subscribe(path: string, callback: (value: Tree | undefined, info: ChangeInfo) => void, options?: SubscribeOptions): Unsubscribe;
   /** Calls back with the rows at once and after each change of a row and column that the query depends on. */
-  subscribe(query: { sql: string; params?: Value[] }, callback: (rows: Record<string, Value>[], info: ChangeInfo) => void): Unsubscribe;
+  subscribe(query: { sql: string; params?: Value[] }, callback: (rows: Record<string, Value>[], info: ChangeInfo) => void, options?: SubscribeOptions): Unsubscribe;
   /**
    * Calls back with the paths of the rows of a list that were touched, and reads none of them: for a view that keeps very
    * many rows in a form of its own. A row may be told although it is as it was (after a rebase); the path of the list
    * itself means that any of them may differ.
    */
-  subscribe(list: { rows: string }, callback: (value: undefined, info: ChangeInfo) => void): Unsubscribe;
+  subscribe(list: { rows: string }, callback: (value: undefined, info: ChangeInfo) => void, options?: SubscribeOptions): Unsubscribe;
   /** One mutation. Applied here at once, sent, rebased until answered. Throws if it cannot be applied here. */
   tx(fn: (t: Tx) => void, options?: WriteOptions): Sent;
   /** `tx` with one `set`. */

@@ -4,6 +4,7 @@ import { openStoreOn } from './store/open.js';
 
 export type * from './api.js';
 export { StoreError } from './errors.js';
+export { move, newId, type Spot } from './lists/move.js';
 export { undoOf } from './undo/undo.js';
 export { openStoreOn } from './store/open.js';
 export type { Platform, Socket, Timers } from './sync/platform.js';

@@ -15,7 +15,7 @@ export class Diverged extends Error {
   }
 }
 
-export type CannotApplyCode = 'invalid' | 'exists' | 'not_found' | 'unique' | 'reference' | 'failed';
+export type CannotApplyCode = 'invalid' | 'exists' | 'not_found' | 'unique' | 'reference' | 'forbidden' | 'failed';
 
 /** An operation that cannot be done here and now; the code is the one the server would answer. */
 export class CannotApply extends Error {

@@ -23,6 +23,16 @@ export function orderAfter(last: string | null): string {
   return generateNKeysBetween(isOrder(last) ? last : null, null, 1)[0]!;
 }
 
+/**
+ * `count` texts between two neighbours (null: none there); undefined if there is no room between them, because two people
+ * put rows in one place, or another scheme made the texts.
+ */
+export function between(before: string | null, after: string | null, count: number): string[] | undefined {
+  const usable = (text: string | null): boolean => text === null || isOrder(text);
+  if (!usable(before) || !usable(after) || (before !== null && after !== null && before >= after)) return undefined;
+  return generateNKeysBetween(before, after, count);
+}
+
 /** A text that this scheme could have made; another writer's may be anything. */
 function isOrder(text: string | null): text is string {
   if (text === null) return false;

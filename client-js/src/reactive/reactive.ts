@@ -115,7 +115,7 @@ function deliver({ subscriptions, value, info }: News): void {
     if (subscription.open) guarded(() => subscription.callback(value as never, info));
 }
 
-function guarded<T>(fn: () => T): T | undefined {
+export function guarded<T>(fn: () => T): T | undefined {
   try {
     return fn();
   } catch (error) {

@@ -52,6 +52,7 @@ function hooks(store: LiveStore, reload: Reload): Hooks {
     presence: (peers, users) => store.presence.received(peers, users),
     signal: (topic, data, from) => store.signalled(topic, data, from),
     state: (connection, problem) => store.state(connection, problem),
+    forgotten: () => store.forgotten(),
     distrust: (reason) => void reload.run(reason),
   };
 }

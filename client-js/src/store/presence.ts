@@ -18,7 +18,7 @@ export class PresenceBoard implements Presence {
 
   constructor(
     private readonly timers: Timers,
-    private readonly client: string,
+    private readonly client: () => string,
     /** Sends if there is a connection. */
     private readonly say: (message: Record<string, unknown>) => boolean,
     private readonly limit: () => number,
@@ -47,7 +47,7 @@ export class PresenceBoard implements Presence {
   received(states: Record<string, Tree>, users: Record<string, unknown>): void {
     const peers = new Map(this.peers);
     for (const [client, state] of Object.entries(states)) {
-      if (client === this.client) continue;
+      if (client === this.client()) continue;
       const user = users[client];
       if (state === null) peers.delete(client);
       else peers.set(client, typeof user === 'string' ? { user, state } : { state });

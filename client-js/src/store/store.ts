@@ -5,7 +5,7 @@
  * goes to the outbox before anybody is told, so that a callback that writes comes after.
  */
 import type {
-  ChangeInfo, Draft, DraftOptions, Outcome, Sent, Status, Store, Tree, Tx, Unsubscribe, Value, WriteOptions,
+  ChangeInfo, Draft, DraftOptions, Outcome, Sent, Status, Store, SubscribeOptions, Tree, Tx, Unsubscribe, Value, WriteOptions,
 } from '../api.js';
 import type { Change, Check, Commit, Edited, Rebased, Writer } from '../core/types.js';
 import { StoreError, invalid } from '../errors.js';
@@ -53,9 +53,9 @@ export class LiveStore implements Store {
     private readonly outbox: Outbox,
     private readonly platform: Platform,
   ) {
-    this.subscriptions = new Subscriptions(() => this.loaded);
+    this.subscriptions = new Subscriptions(() => this.loaded, (fn) => platform.frame(fn));
     const say = (message: Record<string, unknown>): boolean => this.link.say(message);
-    this.presence = new PresenceBoard(platform.timers, outbox.client, say, () => this.link.limits.presence);
+    this.presence = new PresenceBoard(platform.timers, () => outbox.client, say, () => this.link.limits.presence);
   }
 
   // What an editor asks.
@@ -89,17 +89,17 @@ export class LiveStore implements Store {
     return query(this.loaded.db, sql, params);
   }
 
-  subscribe(path: string, callback: PathCallback): Unsubscribe;
-  subscribe(query: Query, callback: QueryCallback): Unsubscribe;
-  subscribe(list: { rows: string }, callback: RowsCallback): Unsubscribe;
-  subscribe(what: string | Query | { rows: string }, callback: PathCallback | QueryCallback | RowsCallback): Unsubscribe {
+  subscribe(path: string, callback: PathCallback, options?: SubscribeOptions): Unsubscribe;
+  subscribe(query: Query, callback: QueryCallback, options?: SubscribeOptions): Unsubscribe;
+  subscribe(list: { rows: string }, callback: RowsCallback, options?: SubscribeOptions): Unsubscribe;
+  subscribe(what: string | Query | { rows: string }, callback: PathCallback | QueryCallback | RowsCallback, { when }: SubscribeOptions = {}): Unsubscribe {
     this.mustNotBeWriting();
-    if (typeof what === 'string') return this.subscriptions.path(what, callback as PathCallback);
-    if ('rows' in what) return this.subscriptions.rows(what.rows, callback as RowsCallback);
+    if (typeof what === 'string') return this.subscriptions.path(what, callback as PathCallback, when);
+    if ('rows' in what) return this.subscriptions.rows(what.rows, callback as RowsCallback, when);
     const { sql, params = [] } = what;
     try {
       refuseWriting(this.loaded.db, sql, params);
-      return this.subscriptions.query(sql, params, callback as QueryCallback);
+      return this.subscriptions.query(sql, params, callback as QueryCallback, when);
     } catch (error) {
       throw asStoreError(error);
     }
@@ -115,7 +115,7 @@ export class LiveStore implements Store {
 
   call(name: string, args: Record<string, unknown>): Sent {
     this.mayWrite({});
-    return this.dispatch({ call: name, args });
+    return this.dispatched(this.outbox.add({ call: name, args }));
   }
 
   draft(scope: string | readonly string[] = [], options: DraftOptions = {}): Draft {
@@ -239,6 +239,12 @@ export class LiveStore implements Store {
     this.onStatus.emit(this.status);
   }
 
+  /** The server has forgotten this client: what is unanswered begins anew under another one. */
+  forgotten(): void {
+    this.outbox.rename(this.platform.randomHex(32));
+    this.onStatus.emit(this.status);
+  }
+
   signalled(topic: string, data: unknown, from: string): void {
     this.topics.get(topic)?.emit(data, from);
   }
@@ -324,12 +330,12 @@ export class LiveStore implements Store {
   }
 
   private send(body: Record<string, unknown>, changes: Change[], { missing }: WriteOptions): Sent {
-    this.loaded.core.pend(this.outbox.nextId(), changes, missing === undefined ? {} : { missing });
-    return this.dispatch(body);
+    const sent = this.outbox.add(body);
+    this.loaded.core.pend(sent.id, changes, missing === undefined ? {} : { missing });
+    return this.dispatched(sent);
   }
 
-  private dispatch(body: Record<string, unknown>): Sent {
-    const sent = this.outbox.add(body);
+  private dispatched(sent: Sent): Sent {
     this.link.flush();
     if (this.onStatus.size > 0) this.onStatus.emit(this.status);
     return sent;

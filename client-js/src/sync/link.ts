@@ -27,6 +27,8 @@ export interface Hooks {
   presence(peers: Record<string, Tree>, users: Record<string, unknown>): void;
   signal(topic: string, data: unknown, from: string): void;
   state(connection: Connection, problem: Status['problem']): void;
+  /** The server does not know this client's earlier mutations any more: it needs another name. */
+  forgotten(): void;
   /** The rows here are not to be trusted with this server: load them again. The link is paused. */
   distrust(reason: Error): void;
 }
@@ -77,6 +79,11 @@ export class Link {
       send: (text: string) => this.send(text),
       answered: (outcome: Outcome) => hooks.answered(outcome),
       cursor: () => hooks.position().cursor,
+      forgotten: () => {
+        hooks.forgotten();
+        this.drop();
+        void this.connect();
+      },
     };
     this.sending = new Sending(outbox, wire, http, place.project, this.alarms, this.backoff);
   }

@@ -16,7 +16,12 @@ export class Outbox {
   private readonly pushes: Push[] = [];
   private counter = 0;
 
-  constructor(readonly client: string) {}
+  constructor(private name: string) {}
+
+  /** Whose mutations these are. */
+  get client(): string {
+    return this.name;
+  }
 
   get size(): number {
     return this.pushes.length;
@@ -26,8 +31,8 @@ export class Outbox {
     return this.pushes.map((push) => push.id);
   }
 
-  nextId(): MutationId {
-    return [this.client, this.counter + 1];
+  private nextId(): MutationId {
+    return [this.name, this.counter + 1];
   }
 
   /** `body`: the message without type and id. */
@@ -58,6 +63,24 @@ export class Outbox {
   /** From this one on everything is to be sent again: the server did not take it. Without an id: all. */
   again(id?: MutationId): void {
     for (const push of this.pushes) if (id === undefined || push.id[1] >= id[1]) push.sent = false;
+  }
+
+  /**
+   * The server knows nothing of what it had answered (its log was restored from an older copy): what is unanswered
+   * begins anew under another client, from counter 1. Whoever holds an id of it holds the new one then.
+   */
+  rename(client: string): void {
+    this.name = client;
+    this.counter = 0;
+    for (const push of this.pushes) {
+      push.id.splice(0, 2, client, ++this.counter);
+      push.text = JSON.stringify({ ...(JSON.parse(push.text) as object), id: push.id });
+      push.sent = false;
+    }
+  }
+
+  isFirst(id: MutationId): boolean {
+    return this.pushes.length > 0 && sameId(this.pushes[0]!.id, id);
   }
 
   isWaiting(id: MutationId): boolean {

@@ -22,6 +22,8 @@ export interface Platform {
   fetch: Fetch;
   socket(url: string): Socket;
   timers: Timers;
+  /** Calls back when the next animation frame is drawn. */
+  frame(fn: () => void): void;
   /** Calls back when the network may be back. */
   awake(fn: () => void): () => void;
   /** So many hexadecimal digits, unguessable. */
@@ -29,10 +31,13 @@ export interface Platform {
 }
 
 export function platform(given: Partial<Platform> = {}): Platform {
+  const timers = given.timers ?? { now: () => Date.now(), random: Math.random, after };
   return {
     fetch: (url, init) => fetch(url, init),
     socket: (url) => new WebSocket(url) as unknown as Socket,
-    timers: { now: () => Date.now(), random: Math.random, after },
+    timers,
+    // Without a screen, as often as one would be drawn.
+    frame: (fn) => void (typeof requestAnimationFrame === 'function' ? requestAnimationFrame(fn) : timers.after(16, fn)),
     awake,
     randomHex,
     ...given,

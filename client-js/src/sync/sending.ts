@@ -10,6 +10,7 @@ import type { Outbox } from './outbox.js';
 /** Nothing was recorded: the same bytes again, a little later. */
 const NOT_JUDGED = new Set(['out_of_order', 'rate_limited', 'unavailable', 'unknown', 'unreachable']);
 const AGAIN = 'again';
+const FORGOTTEN_AFTER = 2;
 
 export interface Wire {
   readonly live: boolean;
@@ -18,6 +19,8 @@ export interface Wire {
   /** Settled or refused. */
   answered(outcome: Outcome): void;
   cursor(): number;
+  /** The server has forgotten what it had answered before. */
+  forgotten(): void;
 }
 
 export class Sending {
@@ -25,6 +28,8 @@ export class Sending {
   private posting = false;
   /** The first that was not judged: from it on everything is sent again. */
   private unjudged: MutationId | undefined;
+
+  private outOfOrder: { id: number; times: number } | undefined;
 
   constructor(
     private readonly outbox: Outbox,
@@ -69,8 +74,16 @@ export class Sending {
   }
 
   refused({ id, version, refusal, retryAfter }: Extract<FromServer, { type: 'refused' }>): void {
-    if (NOT_JUDGED.has(refusal.code)) this.again(id, retryAfter);
+    if (this.isForgotten(id, refusal.code)) this.wire.forgotten();
+    else if (NOT_JUDGED.has(refusal.code)) this.again(id, retryAfter);
     else this.answered({ kind: 'refused', id, version, refusal });
+  }
+
+  /** Everything before the first one was answered, so it is out of order, time and again, only if that is forgotten. */
+  private isForgotten(id: MutationId, code: string): boolean {
+    if (code !== 'out_of_order' || !this.outbox.isFirst(id)) return false;
+    this.outOfOrder = this.outOfOrder?.id === id[1] ? { id: id[1], times: this.outOfOrder.times + 1 } : { id: id[1], times: 1 };
+    return this.outOfOrder.times >= FORGOTTEN_AFTER;
   }
 
   private again(id: MutationId, retryAfter: number): void {
@@ -101,7 +114,8 @@ export class Sending {
   private postFailed(id: MutationId, error: unknown): void {
     if (!(error instanceof StoreError)) return report(error);
     const { code, message, errors } = error;
-    if (NOT_JUDGED.has(code) || code === 'unauthenticated') this.again(id, 0);
+    if (this.isForgotten(id, code)) this.wire.forgotten();
+    else if (NOT_JUDGED.has(code) || code === 'unauthenticated') this.again(id, 0);
     else this.wire.answered({ kind: 'refused', id, version: this.wire.cursor(), refusal: { code, message, errors } });
   }
 }

@@ -72,6 +72,19 @@ describe.each(ENGINES)('the core on $name', (engine) => {
     expect(core.receive([commit(2, [move(3, 1)])]).failing).toEqual([]);
   });
 
+  it.each([
+    'UPDATE _sharelite SET version = NULL', "UPDATE '_sharelite' SET version = NULL", 'DELETE FROM main."_sharelite"', 'INSERT INTO[_capture] DEFAULT VALUES',
+    'UPDATE "a\'b" SET x = 1 FROM temp . `_CAPTURE_ON`', "UPDATE sqlite_sequence SET seq = 1 -- '", "WITH x AS (SELECT 1) UPDATE main/**/._sharelite SET version = 'x'",
+  ])('cannot reach what is not the project\'s: %s (S64)', (sql) => {
+    const { core } = opened();
+    expect(() => core.edit((writer) => void writer.sql(sql))).toThrow("not one of the project's");
+  });
+
+  it('may speak of such tables in texts (S64)', () => {
+    const { core } = opened();
+    core.edit((writer) => void writer.sql("UPDATE node SET name = 'about _sharelite; and sqlite_sequence', x = length(sqlite_version()) -- _capture"));
+  });
+
   it.each(['COMMIT', 'DROP TABLE node', 'PRAGMA foreign_keys=0', '-- x\nROLLBACK', "DELETE FROM node WHERE id=';'; DROP TABLE node"])(
     'refuses %s within a mutation (S3)',
     (sql) => {

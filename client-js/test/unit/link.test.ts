@@ -94,6 +94,24 @@ describe('the link', () => {
     expect(store.status.connection).toBe('online');
   });
 
+  it('begins anew under another name where the server has forgotten it: an older log was restored (S63)', async () => {
+    const server = started();
+    const store = await storeOn(server);
+    const before = store.status.client;
+    await move(store, 1);
+    server.judge = (push) => ((push.id as unknown[])[0] === before ? 'out_of_order' : undefined);
+    const answers = [move(store, 2), move(store, 3)];
+    for (let i = 0; i < 5; i++) {
+      await server.clock.advance(1000);
+      await settled();
+    }
+    const { client } = store.status;
+    expect(client).not.toBe(before);
+    expect(await Promise.all(answers)).toMatchObject([{ kind: 'committed', id: [client, 1] }, { kind: 'committed', id: [client, 2] }]);
+    expect(hellos(server).at(-1)).toMatchObject({ client });
+    expect([store.status.pending, store.status.connection, store.peek('annotation/a1/x')]).toEqual([0, 'online', 3]);
+  });
+
   it('asks whether a silent server is still there, and leaves it if not (S31)', async () => {
     const server = started();
     const store = await storeOn(server);
