@@ -2,7 +2,7 @@
  * What a user interface reads of a store, in the one shape that every framework can follow: a value now, and a call when it
  * is another one. A value that is equal is the same object, so that nobody draws again without a difference.
  */
-import type { Presence, Status, Store, Tree, Undo, Unsubscribe, Value } from '../api.js';
+import type { Conflict, Draft, Fault, LostEdit, Presence, Status, Store, Tree, Undo, Unsubscribe, Value } from '../api.js';
 import { undoOf } from '../undo/undo.js';
 import { sameTree } from './same.js';
 
@@ -46,6 +46,26 @@ export type UndoState = Pick<Undo, 'canUndo' | 'canRedo' | 'undoTag' | 'redoTag'
 export function undoSource(undo: Undo): Source<UndoState> {
   const read = (): UndoState => ({ canUndo: undo.canUndo, canRedo: undo.canRedo, undoTag: undo.undoTag, redoTag: undo.redoTag });
   return source(read, (tell) => undo.subscribe(() => tell(read())), sameTree);
+}
+
+/** What a panel shows of a draft. */
+export interface DraftState {
+  state: Draft['state'] | 'none';
+  changes: readonly string[];
+  conflicts: readonly Conflict[];
+  lost: readonly LostEdit[];
+  faults: readonly Fault[];
+}
+
+export const NO_DRAFT: DraftState = Object.freeze({ state: 'none', changes: [], conflicts: [], lost: [], faults: [] });
+
+export function draftSource(draft: Draft | undefined): Source<DraftState> {
+  if (draft === undefined) return { get: () => NO_DRAFT, follow: () => () => undefined };
+  const read = (): DraftState => {
+    const { state, changes, conflicts, lost, faults } = draft;
+    return { state, changes, conflicts, lost, faults };
+  };
+  return source(read, (tell) => draft.subscribe(() => tell(read())), sameTree);
 }
 
 const histories = new WeakMap<Store, Undo>();

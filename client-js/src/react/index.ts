@@ -10,10 +10,11 @@
  *
  * Writers write into the draft of the nearest `DraftProvider`, or else right into the store.
  */
-import { createContext, createElement, useCallback, useContext, useMemo, useSyncExternalStore, type ReactElement, type ReactNode } from 'react';
-import type { Draft, Presence, Sent, Status, Store, Tree, Undo, Value, WriteOptions } from '../api.js';
+import { createContext, createElement, useCallback, useContext, useEffect, useMemo, useRef, useState, useSyncExternalStore, type ReactElement, type ReactNode } from 'react';
+import type { Draft, DraftOptions, Presence, Sent, Status, Store, Tree, Undo, Value, WriteOptions } from '../api.js';
 import {
-  contractSource, historyOf, pathSource, peersSource, querySource, statusSource, undoSource, type Rows, type Source, type UndoState,
+  contractSource, draftSource, historyOf, pathSource, peersSource, querySource, statusSource, undoSource,
+  type DraftState, type Rows, type Source, type UndoState,
 } from '../bindings/source.js';
 
 const StoreContext = createContext<Store | undefined>(undefined);
@@ -84,6 +85,53 @@ export function usePresence<T extends Tree = Tree>(): [peers: ReadonlyMap<string
 export function useContract(): Store['contract'] {
   const store = useStore();
   return useSource(() => contractSource(store), [store]);
+}
+
+export interface Editing extends DraftState {
+  /** undefined until it is begun, and after it was saved or cancelled: give it to a `DraftProvider`. */
+  draft: Draft | undefined;
+  begin: () => Draft;
+  /** Sends what changed; the refused draft stays here, and `draft.reopen()` goes on with it. */
+  save: (options?: WriteOptions) => Sent | undefined;
+  cancel: () => void;
+}
+
+/**
+ * A draft that belongs to a part of the page: a dialog, a panel. It is cancelled when the part goes; one with a name stays,
+ * and is found again, also after a reload of the page.
+ */
+export function useDraft(scope?: string | readonly string[], { name }: DraftOptions = {}): Editing {
+  const store = useStore();
+  const where = typeof scope === 'string' ? scope : scope?.join('\n');
+  const [draft, setDraft] = useState(() => (name === undefined ? undefined : store.drafts.find((one) => one.name === name)));
+  const state = useSource(() => draftSource(draft), [draft]);
+  const latest = useRef(draft);
+  latest.current = draft;
+  useEffect(() => () => {
+    if (name === undefined) latest.current?.cancel();
+  }, [store, where, name]);
+  const begin = useCallback((): Draft => {
+    if (latest.current?.open) return latest.current;
+    latest.current = store.draft(where?.split('\n'), name === undefined ? {} : { name });
+    setDraft(latest.current);
+    return latest.current;
+  }, [store, where, name]);
+  const leave = (): void => setDraft((latest.current = undefined));
+  const open = draft?.open || state.state === 'refused' ? draft : undefined;
+  return {
+    ...state,
+    draft: open,
+    begin,
+    save: (options) => {
+      const sent = latest.current?.save(options);
+      if (sent === undefined) leave();
+      return sent;
+    },
+    cancel: () => {
+      latest.current?.cancel();
+      leave();
+    },
+  };
 }
 
 /**

@@ -26,6 +26,8 @@ export class FakeServer {
   readonly heard: Message[] = [];
   readonly requests: string[] = [];
   epoch = 'e'.repeat(32);
+  /** What a refusal of `judge` names. */
+  faults: object[] = [];
   /** A refusal's code for a push; undefined: judge it by the rows. */
   judge: (push: Message) => string | undefined = () => undefined;
   /** Texts to the client are changed or swallowed here. */
@@ -162,7 +164,7 @@ export class FakeServer {
     const { version } = known ?? this;
     if (code !== undefined) {
       if (!['unavailable', 'out_of_order'].includes(code)) this.outcomes.set(String(id), { version, code });
-      return { type: 'refused', id, version, code, message: `refused: ${code}`, errors: [] };
+      return { type: 'refused', id, version, code, message: `refused: ${code}`, errors: this.faults };
     }
     if (known !== undefined) return { type: 'settled', id, version };
     return this.run(push, id);

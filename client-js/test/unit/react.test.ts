@@ -4,7 +4,7 @@ import { StrictMode, act, createElement as h, type ReactElement } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store, Tree } from '../../src/api.js';
-import { DraftProvider, StoreProvider, useContract, useList, usePresence, useQuery, useRow, useStatus, useStore, useUndo, useValue, type SetValue } from '../../src/react/index.js';
+import { DraftProvider, StoreProvider, useContract, useDraft, useList, usePresence, useQuery, useRow, useStatus, useStore, useUndo, useValue, type SetValue } from '../../src/react/index.js';
 import { ENGINES } from '../engines.js';
 import { SCENE } from '../fake/contract.js';
 import { FakeServer } from '../fake/server.js';
@@ -113,6 +113,22 @@ describe('React', () => {
     expect([connection, hash, [...peers.values()].map(({ state }) => state)]).toEqual(['online', store.contract.hash, [{ at: 'a1' }]]);
     act(() => store.close());
     expect(values.at(-1)![0]).toBe('closed');
+  });
+
+  it('has a draft of its own that goes with it, and one with a name that stays (S71)', async () => {
+    const { values, element } = drawn(() => useDraft('annotation/a1'));
+    const named = drawn(() => useDraft('annotation/a2', { name: 'dialog' }));
+    await draw(h('i', null, element, named.element));
+    await act(async () => values.at(-1)!.begin().set('annotation/a1/x', 5));
+    await act(async () => named.values.at(-1)!.begin().set('annotation/a2/x', 6));
+    expect(values.at(-1)).toMatchObject({ state: 'open', changes: ['annotation/a1/x'], draft: { open: true } });
+    await draw(h('b'));
+    expect([store.peek('annotation/a1/x'), store.peek('annotation/a2/x'), store.drafts.map(({ name }) => name)]).toEqual([1, 6, ['dialog']]);
+    const again = drawn(() => useDraft('annotation/a2', { name: 'dialog' }));
+    await draw(again.element);
+    expect(again.values[0]!.changes).toEqual(['annotation/a2/x']);
+    await act(async () => expect(await again.values.at(-1)!.save()!.confirmed).toMatchObject({ kind: 'committed' }));
+    expect([again.values.at(-1)!.state, again.values.at(-1)!.draft, server.pushes.length]).toEqual(['saved', undefined, 1]);
   });
 
   it('shows what can be undone, and undoes it (S71)', async () => {

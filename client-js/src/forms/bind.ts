@@ -1,0 +1,146 @@
+/**
+ * One field of a form on one property, without a framework: what it shows, what is wrong with it, who else is at it, and
+ * how to write to it. Several fields on one property follow each other; nobody maps anything by hand.
+ */
+import type { Conflict, Draft, Fault, Store, Tree, Unsubscribe, WriteOptions } from '../api.js';
+import { sameTree } from '../bindings/same.js';
+import { draftSource, pathSource, peersSource, source, statusSource, type Source } from '../bindings/source.js';
+import { fieldsAt, type FieldNode } from './fields.js';
+
+export interface Editor { client: string; user?: string }
+
+export interface FieldState {
+  /** Defaults resolved; undefined: nothing is there. */
+  value: Tree | undefined;
+  /** undefined: the contract has no such property (any more). */
+  node: FieldNode | undefined;
+  /** It differs from the contract's default. */
+  changed: boolean;
+  /** The draft has changed it. */
+  drafted: boolean;
+  /** Somebody else has changed it since the draft did. */
+  conflict: Conflict | undefined;
+  /** What the contract, or the server at the last attempt, has against it. */
+  faults: readonly Fault[];
+  /** Who else is at this field, from presence. */
+  editors: readonly Editor[];
+  /** One may not write here (the contract says so, or one's role). */
+  readOnly: boolean;
+}
+
+export interface Field extends Source<FieldState> {
+  readonly path: string;
+  /** Writes into the draft, or else into the store; undefined and null reset to the default. */
+  set(value: Tree | undefined, options?: WriteOptions): void;
+  reset(): void;
+  resolve(which: 'mine' | 'theirs'): void;
+  /** Says to others that one is here; `blur` that one is gone. */
+  focus(): void;
+  blur(): void;
+}
+
+export interface FieldOptions {
+  draft?: Draft | undefined;
+  /** How one's presence is said and read, where it holds more than the field that one is at. Default: `{ field: path }`. */
+  presence?: { say: (path: string | null) => void; field: (state: Tree) => string | undefined };
+}
+
+export function bindField(store: Store, path: string, { draft, presence = standardPresence(store) }: FieldOptions = {}): Field {
+  const value = forgiving(() => pathSource(store, path));
+  const drafted = draftSource(draft);
+  const peers = peersSource(store);
+  const status = statusSource(store);
+  const refused = new Refused(store, path);
+  const read = (): FieldState => {
+    const node = nodeAt(store, path);
+    const state = drafted.get();
+    const shown = value.get();
+    const at = (one: { path?: string }): boolean => one.path === path || (one.path?.startsWith(`${path}/`) ?? false);
+    return {
+      value: shown,
+      node,
+      changed: node !== undefined && shown !== undefined && !sameTree(shown, node.default),
+      drafted: state.changes.some((changed) => at({ path: changed }) || path.startsWith(`${changed}/`)),
+      conflict: state.conflicts.find(at),
+      faults: [...state.faults.filter(at), ...refused.faults],
+      editors: [...peers.get()].filter(([, peer]) => presence.field(peer.state) === path).map(([client, { user }]) => (user === undefined ? { client } : { client, user })),
+      readOnly: node === undefined || node.readOnly || status.get().role === 'reader',
+    };
+  };
+  const watch = (tell: (state: FieldState) => void): Unsubscribe => {
+    const again = (): void => tell(read());
+    const leave = [value, drafted, peers, status].map(({ follow }) => follow(again));
+    leave.push(refused.follow(again), store.on('contract', again));
+    return () => leave.forEach((one) => one());
+  };
+  const write = (next: Tree, options?: WriteOptions): void => {
+    refused.forget();
+    if (draft?.open) draft.set(path, next);
+    else refused.sent(store.set(path, next, options).id);
+  };
+  return {
+    ...source(read, watch, sameTree),
+    path,
+    set: (next, options) => write(next ?? null, options),
+    reset: () => write(null),
+    resolve: (which) => draft?.resolve(path, which),
+    focus: () => presence.say(path),
+    blur: () => presence.say(null),
+  };
+}
+
+/** What the server had against what was written here last. */
+class Refused {
+  faults: readonly Fault[] = [];
+  private id = '';
+
+  constructor(private readonly store: Store, private readonly path: string) {}
+
+  sent(id: [string, number]): void {
+    this.id = id.join();
+  }
+
+  forget(): void {
+    this.faults = [];
+  }
+
+  follow(told: () => void): Unsubscribe {
+    return this.store.on('refused', ({ id, refusal }) => {
+      if (id.join() !== this.id) return;
+      const here = refusal.errors.filter((fault) => fault.path === undefined || fault.path.startsWith(this.path) || this.path.startsWith(`${fault.path}/`));
+      this.faults = (here.length > 0 ? here : [{ message: refusal.message }]).map((fault) => ({ ...fault, code: fault.code ?? refusal.code }));
+      told();
+    });
+  }
+}
+
+function nodeAt(store: Store, path: string): FieldNode | undefined {
+  try {
+    return fieldsAt(store.contract.document, path);
+  } catch {
+    // The contract that came meanwhile has no such place: the field says so.
+    return undefined;
+  }
+}
+
+/** A place that the contract has no more shows nothing. */
+function forgiving(make: () => Source<Tree | undefined>): Source<Tree | undefined> {
+  const inner = make();
+  return {
+    get: () => {
+      try {
+        return inner.get();
+      } catch {
+        return undefined;
+      }
+    },
+    follow: inner.follow,
+  };
+}
+
+function standardPresence(store: Store): NonNullable<FieldOptions['presence']> {
+  return {
+    say: (path) => store.presence.set({ field: path }),
+    field: (state) => (typeof state === 'object' && state !== null && 'field' in state && typeof state.field === 'string' ? state.field : undefined),
+  };
+}
