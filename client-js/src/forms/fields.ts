@@ -3,7 +3,7 @@
  * `x-` keywords. Our `x-sql` is left out; everything else that a UI library wrote there is passed on untouched.
  */
 import type { Tree } from '../api.js';
-import type { Contract, Leaf, Node } from '../contract/model.js';
+import type { Contract, Leaf, Node, Table } from '../contract/model.js';
 import { readContract } from '../contract/read.js';
 import { parsePath } from '../paths/place.js';
 
@@ -25,12 +25,14 @@ export interface FieldNode {
   extra: Record<string, unknown>;
   /** Of an object: its properties. Of a list: those of one item. */
   fields: FieldNode[];
+  /** Of a list: the properties whose values name an item in a path. */
+  key?: readonly string[];
 }
 
 /** The tree of fields at a path of a row, or of the rows of a list. Throws StoreError where the contract has no such place. */
 export function fieldsAt(document: Record<string, unknown>, path: string): FieldNode {
   const place = parsePath(contractOf(document), path);
-  if (place.kind === 'list') return listNode(place.table.name, place.table.root.schema, place.table.root.properties);
+  if (place.kind === 'list') return listNode(place.table.name, place.table);
   if (place.kind === 'leaf') return leafNode(place.node);
   return objectNode(place.node.name, place.node.schema, place.node.properties, true);
 }
@@ -47,7 +49,7 @@ type Properties = ReadonlyMap<string, Node>;
 
 function nodeOf(node: Node): FieldNode {
   if (node.kind === 'leaf') return leafNode(node);
-  if (node.kind === 'list') return listNode(node.name, node.table.root.schema, node.table.root.properties);
+  if (node.kind === 'list') return listNode(node.name, node.table);
   return objectNode(node.name, node.schema, node.properties, !node.sparse);
 }
 
@@ -55,8 +57,8 @@ function objectNode(name: string, schema: Record<string, unknown>, properties: P
   return { ...said(name, schema), kind: 'object', required, fields: [...properties.values()].map(nodeOf) };
 }
 
-function listNode(name: string, schema: Record<string, unknown>, properties: Properties): FieldNode {
-  return { ...said(name, schema), kind: 'list', required: false, fields: [...properties.values()].map(nodeOf) };
+function listNode(name: string, { root, own }: Table): FieldNode {
+  return { ...said(name, root.schema), kind: 'list', required: false, fields: [...root.properties.values()].map(nodeOf), key: own };
 }
 
 const KINDS: Record<string, FieldNode['kind']> = { string: 'string', integer: 'integer', number: 'number', boolean: 'boolean' };
