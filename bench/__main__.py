@@ -19,12 +19,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import browser, fanout, idle, opening, sequential, size, throughput
+from . import browser, fanout, idle, opening, sequential, size, sql, throughput
 from .figure import HEADINGS, Bench, Figure
 
 FIGURES = {
     "sequential": sequential.measure,
     "throughput": throughput.measure,
+    "sql": sql.measure,
     "fanout": fanout.measure,
     "idle": idle.measure,
     "opening": opening.measure,

@@ -34,9 +34,9 @@ def pong(payload: bytes) -> bytes:
     return bytes((0x8A, 0x80 | len(payload))) + b"\0\0\0\0" + payload
 
 
-def upgrade(port: int, project: str) -> bytes:
+def upgrade(port: int, project: str, address: str = "live") -> bytes:
     return (
-        f"GET /v1/projects/{project}/live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+        f"GET /v1/projects/{project}/{address} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: c2hhcmVsaXRlIGJlbmNoIQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
 
@@ -44,6 +44,9 @@ def upgrade(port: int, project: str) -> bytes:
 def hello(client: str) -> bytes:
     """A greeting without a cursor: whatever comes from now on."""
     return text_frame(json.dumps({"type": "hello", "protocol": 1, "client": client, "cursor": None}).encode())
+
+
+HELLO_SQL = text_frame(b'{"type":"hello","protocol":1}')
 
 
 def push(client: str, counter: int, changes: str) -> bytes:
@@ -123,10 +126,11 @@ class Wire(asyncio.Protocol):
         return await asyncio.wait_for(self._first, 30)
 
 
-async def connect(port: int, project: str, client: str) -> Wire:
-    """A connection that has been welcomed."""
+async def connect(port: int, project: str, client: str | None) -> Wire:
+    """A connection that has been welcomed; without a client it is one for SQL."""
     _, wire = await asyncio.get_running_loop().create_connection(Wire, "127.0.0.1", port)
-    wire.transport.write(upgrade(port, project) + hello(client))
+    greeting = upgrade(port, project, "sql") + HELLO_SQL if client is None else upgrade(port, project) + hello(client)
+    wire.transport.write(greeting)
     welcome = await wire.greeted()
     assert welcome["type"] == "welcome", welcome
     return wire
@@ -135,12 +139,16 @@ async def connect(port: int, project: str, client: str) -> Wire:
 class Line:
     """The same on a blocking socket: the least between sending a push and knowing its answer."""
 
-    def __init__(self, port: int, project: str, client: str) -> None:
+    def __init__(self, port: int, project: str, client: str | None) -> None:
+        """Without a client it is one for SQL."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._frames = Frames()
         self._waiting: list[bytes] = []
-        self.send(upgrade(port, project) + hello(client))
+        greeting = (
+            upgrade(port, project, "sql") + HELLO_SQL if client is None else upgrade(port, project) + hello(client)
+        )
+        self.send(greeting)
         self.welcome = json.loads(self.receive())
         assert self.welcome["type"] == "welcome", self.welcome
 
