@@ -9,6 +9,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.running import RunningServer
 from tests.serving import PATIENCE, Serving
 
 
@@ -66,11 +67,11 @@ class Desk:
 
 
 @contextmanager
-def desk(server: Serving, project: str) -> Iterator[Desk]:
+def desk(server: Serving | RunningServer, project: str) -> Iterator[Desk]:
     """A connection that has been welcomed."""
     with connect(f"ws://127.0.0.1:{server.port}/v1/projects/{project}/sql", compression=None, max_size=None) as socket:
         opened = Desk(socket)
-        token = {"token": server.token} if server.token else {}
+        token = {"token": server.token} if isinstance(server, Serving) and server.token else {}
         socket.send(json.dumps({"type": "hello", "protocol": 1, **token}))
         opened.welcome = opened.hear()
         assert opened.welcome["type"] == "welcome", opened.welcome
