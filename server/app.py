@@ -37,7 +37,7 @@ from .config import LOOPBACK_HOSTS, Limits, Settings
 from .errors import NotFound, ShareliteError
 from .metrics import Metrics
 from .project import Workers
-from .routes import commits, contracts, exports, faults, imports, pages, projects, sql
+from .routes import commits, contracts, exports, faults, images, imports, pages, projects, sql
 from .routes.away import Away, answers
 from .routes.guard import Guard
 from .routes.house import House
@@ -46,8 +46,10 @@ from .schema.contract import Contract
 from .sockets.hall import Hall
 from .sockets.halls import OtherHalls
 from .storage.files import Files
+from .storage.images import Gallery
 from .storage.lock import Lock
 from .storage.node import Node, identity
+from .storage.signatures import Signer, signer
 from .sync.actions import TRY_LATER
 from .tokens import load_keys
 from .transfer.exports import Exports
@@ -196,11 +198,12 @@ class Sharelite(Starlette):
     async def _alone(self, workers: Workers) -> AsyncIterator[House]:
         files = Files()
         logger.info("node", extra={"node": identity(files, self.settings.data).node})
-        catalog = Catalog(files, self.settings.data, workers, Alone(), self._functions)
+        gallery = Gallery(files, self.settings.data)
+        catalog = Catalog(files, self.settings.data, workers, Alone(), self._functions, gallery)
         try:
             await catalog.start()
             await self._put_contracts(catalog, self._contracts())
-            yield self._house(catalog)
+            yield self._house(catalog, signer(files, self.settings.data))
         finally:
             await catalog.close()
 
@@ -213,13 +216,13 @@ class Sharelite(Starlette):
         cell = Cell(within.port(within.plan, known, data))
         links = Links(within.plan.key, within.plan.cluster, known.node)
         node = CellNode(within.plan, cell, links, files, data, self._end)
-        catalog = Catalog(files, data, workers, cell, self._functions, cell, node.forwarding)
+        catalog = Catalog(files, data, workers, cell, self._functions, Gallery(files, data), cell, node.forwarding)
         links.answer("http", answers(self, self, lambda: cell.delivered))
         contracts = self._contracts()
         node.led = lambda: self._put_contracts(catalog, contracts)
         try:
             await node.start(catalog)
-            house = self._house(catalog, node)
+            house = self._house(catalog, Signer.of(within.plan.key), node)
             node.following.altered = house.hall.review
             node.following.gone = lambda project: house.hall.dismiss(project, NotFound("project", project))
             yield house
@@ -229,12 +232,12 @@ class Sharelite(Starlette):
             await catalog.close()
             await node.close()
 
-    def _house(self, catalog: Catalog, node: CellNode | None = None) -> House:
+    def _house(self, catalog: Catalog, keys: Signer, node: CellNode | None = None) -> House:
         halls = None if node is None else OtherHalls(node.links)
-        hall = Hall(catalog, self._gate, self.settings, self.metrics, halls)
+        hall = Hall(catalog, self._gate, self.settings, self.metrics, keys, halls)
         if halls is not None:
             halls.hall = hall
-        return House(catalog, self._gate, hall, self.settings, self.metrics, node)
+        return House(catalog, self._gate, hall, self.settings, self.metrics, keys, node)
 
     def _end(self, why: str) -> None:
         self.ended(why)
@@ -258,8 +261,10 @@ class Sharelite(Starlette):
             Route(project, projects.look, methods=["GET"]),
             Route(project, projects.alter, methods=["PATCH"]),
             Route(project, projects.delete, methods=["DELETE"]),
-            Route(project + "/db", projects.database, methods=["GET"]),
-            Route(project + "/image", projects.image, methods=["GET"]),
+            Route(project + "/db", images.Database(), methods=["GET"]),
+            Route(project + "/image", images.newest, methods=["GET"]),
+            Route(project + "/pages", images.pages, methods=["GET"]),
+            Route("/v1/images/{project}/{file}", images.ImageFile(), methods=["GET"]),
             Route(project + "/commits", commits.commits, methods=["GET"]),
             Route(project + "/mutations", projects.mutate, methods=["POST"]),
             Route(project + "/contract", projects.contract, methods=["GET"]),

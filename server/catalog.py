@@ -25,11 +25,14 @@ from .errors import AlreadyExists, Damaged, NotFound, NotJudged, NotLeading, Ref
 from .model import Base, Edit, Mutation, Operation, Outcome
 from .names import folded, valid_contract_name, valid_project_name
 from .project import Elsewhere, Project, UpgradeReport, Workers, begin, open_road, to_its_end
+from .publishing import Publisher
 from .records import CONTRACT, ContractRecord, ProjectRecord
 from .road import Replicator, Road
 from .schema.contract import Contract
 from .storage.databases import Databases
 from .storage.files import Files
+from .storage.images import Gallery
+from .sync.log import published
 from .sync.statements import Function
 
 logger = logging.getLogger(__name__)
@@ -57,9 +60,11 @@ class Catalog:
         workers: Workers,
         replicator: Replicator,
         functions: Mapping[str, Function],
+        gallery: Gallery,
         cell: Cell | None = None,
         elsewhere: Elsewhere | None = None,
     ) -> None:
+        self.gallery = gallery
         self._cell, self._elsewhere = cell, elsewhere
         self._making: set[str] = set()
         self._files = files
@@ -306,6 +311,18 @@ class Catalog:
             return task.result().version, databases.size()
         return await asyncio.get_running_loop().run_in_executor(self._workers.reads, databases.version_and_size)
 
+    async def was_published(self, project: str, version: int, hash: str) -> bool:
+        """Whether there ever was this image of a project, by its log."""
+
+        def look() -> bool:
+            reader = self._databases(project).log_reader()
+            try:
+                return any((image.version, image.hash) == (version, hash) for image in published(reader))
+            finally:
+                reader.close()
+
+        return await asyncio.get_running_loop().run_in_executor(self._workers.reads, look)
+
     async def _opening(self, record: ProjectRecord) -> Project:
         project: Project = await self._on(self._open_files, record)
         project.attend()
@@ -377,7 +394,7 @@ class Catalog:
         if databases.version_and_size()[0] == 0:  # before recovery takes an empty log for the truth
             raise Damaged(str(databases.log_path), "holds no version of the project, which has at least one")
         road = open_road(databases, self._replicator, self._functions, "")
-        return _opened(road, databases, self._workers)
+        return self._opened(road, databases)
 
     def _open_in_cell(
         self, databases: Databases, lane: Lane, functions: Mapping[str, Function] | None = None
@@ -394,7 +411,7 @@ class Catalog:
             if road.position.version == 0:
                 raise Damaged(str(databases.log_path), "holds no version of the project, which has at least one")
             self._files.sync_folder(databases.data_path.parent)
-            return _opened(road, databases, self._workers, self._elsewhere, lane)
+            return self._opened(road, databases, lane)
         except BaseException:
             road.close()
             raise
@@ -406,7 +423,14 @@ class Catalog:
         if road.position.version == 0:
             begin(road, Contract.parse(CONTRACT, "catalog"), "sharelite")
             self._files.sync_folder(databases.data_path.parent)
-        return _opened(road, databases, self._workers)
+        return self._opened(road, databases)
+
+    def _opened(self, road: Road, databases: Databases, lane: Lane | None = None) -> Project:
+        contract = Contract.parse(databases.contract())
+        road.follow(contract)
+        publisher = Publisher(road, databases, self.gallery.of(databases.project), self.gallery.chunks)
+        publisher.settle()
+        return Project(road, databases, self._workers, contract, publisher, self._elsewhere, lane)
 
     # In a cell (`following.py`).
 
@@ -463,6 +487,7 @@ class Catalog:
         self._projects.pop(project, None)
         await self.let_go(project)
         await self._on(self._files.remove_folder, self._data / "projects" / project)
+        self.gallery.forget(project)
 
     async def _finish(self) -> None:
         for record in [record for record in self._projects.values() if record.state != "ready"]:
@@ -479,6 +504,7 @@ class Catalog:
 
     async def _erase(self, record: ProjectRecord, by: str) -> None:
         await self._on(self._files.remove_folder, self._data / "projects" / record.id)
+        self.gallery.forget(record.id)
         await self._mutate(Operation("d", "project", (record.id,), {}), by)
         self._projects.pop(record.id, None)
 
@@ -507,15 +533,6 @@ class Catalog:
 
     async def _on(self, function: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._workers.turns, function, *args)
-
-
-def _opened(
-    road: Road, databases: Databases, workers: Workers, elsewhere: Elsewhere | None = None, lane: Lane | None = None
-) -> Project:
-    document = databases.contract()
-    contract = Contract.parse(document)
-    road.follow(contract)
-    return Project(road, databases, workers, contract, elsewhere, lane)
 
 
 def _nothing() -> None: ...

@@ -90,6 +90,7 @@ ERRORS = {
     412: "The database is another one by now",
     413: "The body is too large",
     415: "The body is not application/json",
+    416: "No single range of bytes within it",
     422: "It can be read, but not be done",
     429: "Too many at once",
     503: "Not now; try again",
@@ -242,8 +243,9 @@ SCHEMAS: JSON = {
         problem=_maybe(TEXT),
     ),
 }
+IMAGE_HEADERS: JSON = {"ETag": {"schema": TEXT}, "Accept-Ranges": {"schema": {"const": "bytes"}}}
 FILE_HEADERS: JSON = {
-    "ETag": {"schema": TEXT},
+    **IMAGE_HEADERS,
     "Sharelite-Version": {"schema": TEXT, "description": "the feed goes on from here"},
     "Sharelite-Epoch": {"schema": TEXT},
 }
@@ -253,9 +255,19 @@ def _good(description: str, schema: JSON) -> JSON:
     return {"description": description, **_content(schema)}
 
 
-def _file() -> JSON:
+def _file(headers: JSON, *errors: int) -> JSON:
+    """A SQLite database, whole, in part or unchanged."""
     binary = _content({}, "application/vnd.sqlite3")
-    return {"description": "A SQLite database", "headers": FILE_HEADERS, **binary}
+    ranged = {**headers, "Content-Range": {"schema": TEXT}}
+    return _answers(
+        *errors,
+        404,
+        412,
+        416,
+        _200={"description": "A SQLite database", "headers": headers, **binary},
+        _206={"description": "The bytes asked for", "headers": ranged, **binary},
+        _304={"description": "The caller has it"},
+    )
 
 
 def _export() -> JSON:
@@ -278,12 +290,23 @@ def _rows() -> JSON:
     return {"description": "What each statement gave; or rows, one per line", **answer}
 
 
-HEAD: JSON = {
-    "200": {"description": "As GET, without the body", "headers": FILE_HEADERS},
-    "401": {"description": ERRORS[401]},
-    "404": {"description": ERRORS[404]},
-}
-NO_IMAGE = _object("image", image={"type": "null"})
+def _head(headers: JSON, *errors: int) -> JSON:
+    good = {"description": "As GET, without the body", "headers": headers}
+    return {"200": good, **{str(error): {"description": ERRORS[error]} for error in (401, 404, 503, *errors)}}
+
+
+IMAGE = _object(
+    "project epoch version seq url size page_size hash",
+    project=ID,
+    epoch=TEXT,
+    version=WHOLE,
+    seq={**WHOLE, "description": "the entry that it shows"},
+    url={**TEXT, "description": "where it is, for ever; of a private project signed, until it expires"},
+    size=WHOLE,
+    page_size=WHOLE,
+    hash={"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 over those of its 64 KiB chunks"},
+)
+PAGES = _object("from to pages", **{"from": WHOLE}, to=WHOLE, pages=_list(WHOLE))
 ITS_CONTRACT = _object("name hash document", name=_maybe(TEXT), hash=TEXT, document=OBJECT)
 PATHS: JSON = {
     "/v1/projects": {
@@ -310,14 +333,25 @@ PATHS: JSON = {
     },
     "/v1/projects/{project}/db": {
         "parameters": _path("project", ID),
-        "get": _operation(
-            "The database now", _answers(404, 412, _200=_file(), _304={"description": "The caller has it"})
-        ),
-        "head": _operation("Its version", HEAD),
+        "get": _operation("The database now", _file(FILE_HEADERS)),
+        "head": _operation("Its version", _head(FILE_HEADERS)),
     },
     "/v1/projects/{project}/image": {
         "parameters": _path("project", ID),
-        "get": _operation("The newest image", _answers(404, _200=_good("Null: there is none", NO_IMAGE))),
+        "get": _operation("The newest image", _answers(404, _200=_good("Where it is", IMAGE))),
+    },
+    "/v1/projects/{project}/pages": {
+        "parameters": _path("project", ID),
+        "get": _operation(
+            "Pages that may differ between two images",
+            _answers(404, 410, _200=_good("Page numbers, counted from 1", PAGES)),
+            query={"from": {**WHOLE, "minimum": 1}, "to": {**WHOLE, "minimum": 1}},
+        ),
+    },
+    "/v1/images/{project}/{file}": {
+        "parameters": [*_path("project", ID), *_path("file", TEXT)],
+        "get": _operation("An image, whole or one range of it", _file(IMAGE_HEADERS, 403, 410), query={"s": TEXT}),
+        "head": _operation("Its size", _head(IMAGE_HEADERS, 403, 410)),
     },
     "/v1/projects/{project}/commits": {
         "parameters": _path("project", ID),

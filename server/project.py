@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -18,13 +19,14 @@ from msgspec import Struct
 
 from .errors import CursorGone, NotJudged, NotLeading, Refused, ShareliteError, Stopped, Unavailable, UnknownOutcome
 from .model import Change, EncodedCommit, Fault, Mutation, MutationId, Outcome
-from .road import Arrival, InCell, Replicator, Road, SchemaChange
+from .publishing import Publisher
+from .road import Arrival, InCell, Replicator, Road, SchemaChange, Superseded
 from .schema.contract import Contract
 from .schema.steps import Upgrade, compatible, plan
 from .schema.tables import create_steps, singletons
 from .sql.statements import Statements
-from .storage.copies import normalised
 from .storage.databases import Databases
+from .storage.manifest import Image
 from .sync.feed import Feed
 from .sync.held import Held, Moved
 from .sync.log import Position, commits
@@ -111,6 +113,7 @@ class Project:
         databases: Databases,
         workers: Workers,
         contract: Contract,
+        publisher: Publisher,
         elsewhere: Elsewhere | None = None,
         inbox: Wakes | None = None,
     ) -> None:
@@ -123,6 +126,9 @@ class Project:
         self._workers = workers
         self._elsewhere, self._inbox = elsewhere, inbox
         self._stirred = False
+        self._publisher = publisher
+        #: Held while an image is made; who waits for it shares what comes next.
+        self._publishing = asyncio.Lock()
         self._waiting: deque[tuple[Mutation, asyncio.Future[Outcome]]] = deque()
         self._waiting_bytes = 0
         #: By id: whose it is, its body, and the future of its answer.
@@ -256,14 +262,41 @@ class Project:
         announced = min(limit, self.version - after)
         return await self._on(self._workers.reads, self._read_commits, after, announced) if announced else []
 
-    async def copy(self) -> tuple[int, bytes]:
-        """A consistent copy of data.db as a plain file (not WAL), and its version, from which the feed can go on."""
-        version, content = await self.read(normalised)
-        while self.feed.version < version:  # readers see a commit a moment before it is announced
-            if self._stopped is not None:
-                raise self._stopped
-            await self._idle.wait()
-        return version, content
+    async def image(self) -> Image:
+        """An image of the present version or of a later one; it is published first if there is none.
+
+        Raises Unavailable, NotPublished; then nothing has changed.
+        """
+        return await to_its_end(self._image(self.version))
+
+    async def _image(self, wanted: int) -> Image:
+        async with self._publishing:
+            newest = await self._on(self._workers.reads, self._publisher.newest)
+            if newest is not None and newest.manifest.version >= wanted:
+                return newest
+            return await self._publish()
+
+    async def _publish(self) -> Image:
+        finish = self._publisher.finish
+        async with _Turnstile(self):
+            try:
+                pinned = await self._entered(self._publisher.begin)
+            except NotLeading:
+                finish, pinned = self._publisher.show, await self._tried(self._publisher.here)
+        try:
+            image = await self._on(self._workers.reads, self._publisher.make, pinned)
+            async with _Turnstile(self):
+                await self._entered(partial(finish, pinned, image))
+            return image
+        finally:
+            await self._on(self._workers.reads, pinned.close)
+
+    async def _entered(self, function: Callable[[], T]) -> T:
+        """Within the turn: a function that takes an entry along the road, behind what the cell has delivered."""
+        while True:
+            await self._take()
+            with suppress(Superseded):
+                return await self._tried(function)
 
     async def read(self, function: Callable[[apsw.Connection], T]) -> T:
         """Run a function with a read-only connection on a reader thread."""
@@ -371,8 +404,11 @@ class Project:
         self._stopped = self._stopped or Unavailable("the project is being closed")
         self._fail_waiting(self._stopped)
         await asyncio.gather(*[guest.leave("the project is being closed") for guest in list(self.guests)])
+        self._publisher.abandoned.set()
         while self._busy:
             await self._idle.wait()
+        async with self._publishing:
+            pass
         await self._on(self._workers.turns, self._close_files)
         if self._inbox is not None:
             self._inbox.wake = None

@@ -99,6 +99,15 @@ class Arrival(Struct, frozen=True):
     rules: Rules | None = None
 
 
+class Superseded(NotJudged):
+    """Something else came first: take it in, then try again."""
+
+    code = "superseded"
+
+    def __str__(self) -> str:
+        return "another entry came first"
+
+
 class Coming:
     """What one turn takes in from the cell."""
 
@@ -270,6 +279,26 @@ class Road:
         self._apply = bring_forward(self._databases, self._log)
         self.follow(rules)
 
+    def enter(self, make: Callable[[Position, int], Entry]) -> Position:
+        """Take an entry along the road that holds no mutation. `make`: from the position before it and the time.
+
+        Raises Unavailable or Superseded where it is not in the log, UnknownOutcome where nobody knows.
+        """
+        with self._room():
+            self._level()
+            entry = make(self._log.position, _now())
+            rehearsed = Rehearsed(entry, tuple(encode(entry)), ())
+            verdict = self._replicate(rehearsed)
+        if verdict == "superseded":
+            raise Superseded
+        if verdict != "committed":
+            raise UnknownOutcome() if verdict == "unknown" else NotLeading()
+        try:
+            self._bring(rehearsed)
+        except apsw.FullError as problem:
+            logger.warning("project %s: data.db stays behind its log: %s", self._databases.project, problem)
+        return self._log.position
+
     def checkpoint_due(self, waiting: bool) -> bool:
         """`waiting`: mutations are; then it may wait too, but not for ever."""
         return self._databases.wal_pages() > (OVERDUE_PAGES if waiting else CHECKPOINT_PAGES)
@@ -355,7 +384,7 @@ class Road:
 
     def _replicate(self, rehearsed: Rehearsed) -> Verdict:
         """An entry with nothing in it (mutations without id and effect) goes nowhere."""
-        if not rehearsed.entry.commits and not rehearsed.entry.outcomes:
+        if rehearsed.entry.kind == "commits" and not rehearsed.entry.commits and not rehearsed.entry.outcomes:
             return "committed"
         if self._inbox is not None:
             self._inbox.rows = self._rows()

@@ -11,10 +11,13 @@ from typing import Any
 from sharelite.cluster.alone import Alone
 from sharelite.model import Call, Change, Edit, Expectation, Mutation, MutationId, Operation, Outcome, Sql, Statement
 from sharelite.project import begin, misread
+from sharelite.publishing import Publisher
 from sharelite.road import Arrival, Replicator, Road
 from sharelite.schema.contract import Contract
+from sharelite.storage.chunks import Chunks
 from sharelite.storage.databases import Databases
 from sharelite.storage.files import Files
+from sharelite.storage.images import Cache, Images
 from sharelite.sync import digest, shape, wire
 from sharelite.sync.statements import Function
 
@@ -125,6 +128,12 @@ def _key(key: Any) -> tuple[Any, ...]:
 
 def databases(folder: Path, vfs: str | None = None) -> Databases:
     return Databases(Files(vfs), folder, PROJECT)
+
+
+def publisher(road: Road, files: Databases, folder: Path) -> Publisher:
+    """What publishes the images of a project that is alone in a folder, beside its chunks."""
+    seam = files._files
+    return Publisher(road, files, Images(seam, folder, Cache()), Chunks(seam, folder / "chunks"))
 
 
 def new_road(

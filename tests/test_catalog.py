@@ -19,13 +19,15 @@ from sharelite.model import Edit, Mutation
 from sharelite.names import folded, valid_contract_name, valid_project_name
 from sharelite.project import Workers
 from sharelite.storage.files import Files
+from sharelite.storage.images import Gallery
 from tests.roads import SCENE, insert
 
 
 def run(folder: Path, story: Callable[[Catalog], Awaitable[Any]], files: Files | None = None) -> Any:
     async def told() -> Any:
         pool = ThreadPoolExecutor(4)
-        catalog = Catalog(files or Files(), folder, Workers(pool, pool), Alone(), {})
+        seam = files or Files()
+        catalog = Catalog(seam, folder, Workers(pool, pool), Alone(), {}, Gallery(seam, folder))
         await catalog.start()
         try:
             return await story(catalog)

@@ -18,8 +18,8 @@ FLOORS = (
     ("__main__", "commands"),
     ("app",),
     ("routes", "sockets", "openapi"),
-    ("project", "road", "statements", "transactions", "catalog", "auth", "tokens", "following", "levelling")
-    + ("cellnode", "transfer"),
+    ("project", "publishing", "road", "statements", "transactions", "catalog", "auth", "tokens", "following")
+    + ("levelling", "cellnode", "transfer"),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
     ("model", "errors", "constraints", "values", "names", "records", "survey", "config", "logs", "metrics"),
 )

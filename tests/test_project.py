@@ -19,7 +19,7 @@ from sharelite.project import Project, Workers
 from sharelite.road import Replicator
 from sharelite.schema.contract import Contract
 from sharelite.sync.log import Log
-from tests.roads import SCENE, Client, databases, insert, new_road, put, update
+from tests.roads import SCENE, Client, databases, insert, new_road, publisher, put, update
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ async def opened(folder: Path, replicator: Replicator | None = None) -> AsyncIte
     pool = ThreadPoolExecutor(4)
     files = databases(folder)
     road = new_road(folder, files=files, replicator=replicator)
-    project = Project(road, files, Workers(pool, pool), Contract.parse(SCENE))
+    project = Project(road, files, Workers(pool, pool), Contract.parse(SCENE), publisher(road, files, folder))
     try:
         yield project, Client(road)
     finally:
@@ -113,22 +113,6 @@ def test_a_commit_is_not_read_from_the_log_before_it_is_announced(tmp_path: Path
         assert [commit.version for commit in await project.commits(1)] == [2]
 
     run(tmp_path, story, paused)
-
-
-def test_a_copy_is_a_plain_file_at_its_version(tmp_path: Path) -> None:  # L12
-    async def story(project: Project, ann: Client) -> tuple[int, bytes, bytes]:
-        await project.mutate(ann.mutation(insert("note", "a", text="hello")))
-        version, content = await project.copy()
-        return version, content, (await project.copy())[1]
-
-    version, content, again = run(tmp_path, story)
-    assert version == 2 and content == again and content[18:20] == b"\x01\x01"
-    path = tmp_path / "copy.db"
-    path.write_bytes(content)
-    plain = apsw.Connection(str(path))
-    assert plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert plain.execute("SELECT id, text FROM note").fetchall() == [("a", "hello")]
-    plain.close()
 
 
 def _changed(change: Callable[[dict[str, Any]], None]) -> Contract:

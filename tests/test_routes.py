@@ -104,7 +104,10 @@ def test_what_was_not_judged_is_told_apart(server: Serving, project: str) -> Non
 def test_the_database_is_a_file_at_the_version_it_says(server: Serving, project: str, tmp_path: Path) -> None:  # W12
     write(server, project, ["hello"])
     answer = server.http.get(f"/v1/projects/{project}/db")
-    assert (answer.headers["sharelite-version"], answer.headers["cache-control"]) == ("2", "private, no-cache")
+    assert (answer.headers["sharelite-version"], answer.headers["cache-control"]) == (
+        "2",
+        "private, no-cache, no-transform",
+    )
     (tmp_path / "copy.db").write_bytes(answer.content)
     with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
         assert copy.execute("SELECT text FROM note").fetchall() == [("hello",)]
@@ -118,10 +121,6 @@ def test_the_tag_of_the_database_tells_whether_it_is_still_the_same(server: Serv
     write(server, project, ["changed"])
     assert server.http.get(address, headers={"if-none-match": tag}).status_code == 200
     assert error(server.http.get(address, headers={"if-match": tag})) == (412, "precondition_failed")
-
-
-def test_there_is_no_image_yet(server: Serving, project: str) -> None:  # W12
-    assert server.http.get(f"/v1/projects/{project}/image").json() == {"image": None}
 
 
 def test_commits_come_in_pages(server: Serving, project: str) -> None:  # W13

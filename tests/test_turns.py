@@ -23,7 +23,7 @@ from sharelite.storage.databases import Databases
 from sharelite.storage.files import Files
 from sharelite.sync.log import Log
 from sharelite.sync.wire import decode_push
-from tests.roads import PROJECT, SCENE, Client, databases, insert, new_road, put
+from tests.roads import PROJECT, SCENE, Client, databases, insert, new_road, publisher, put
 
 
 class _Paused:
@@ -73,7 +73,7 @@ def run(
         with ThreadPoolExecutor(4) as pool:
             files = _Watched(Files(), folder, PROJECT)
             road = new_road(folder, files=files, replicator=replicator)
-            project = Project(road, files, Workers(pool, pool), Contract.parse(SCENE))
+            project = Project(road, files, Workers(pool, pool), Contract.parse(SCENE), publisher(road, files, folder))
             try:
                 await asyncio.wait_for(story(project, Client(road), files), 30)
             finally:
@@ -115,7 +115,7 @@ def test_an_upgrade_goes_on_when_whoever_asked_for_it_is_gone(tmp_path: Path) ->
         answer = project.submit(ann.mutation(insert("note", "a", colour="red")))
         paused.go_on.set()
         assert await answer == Outcome("committed", 3)
-        assert asking.cancelled() and (await project.copy())[0] == 3
+        assert asking.cancelled() and (await project.image()).manifest.version == 3
 
     run(tmp_path, story, paused)
 

@@ -28,10 +28,15 @@ logger = logging.getLogger(__name__)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-ALLOWED_HEADERS = "authorization, content-type, if-match, if-none-match, last-event-id, x-request-id"
+ALLOWED_HEADERS = "authorization, content-type, if-match, if-none-match, if-range, last-event-id, range, x-request-id"
 #: Asked for every few seconds by machines.
-QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-EXPOSED_HEADERS = "etag, sharelite-version, sharelite-epoch, x-request-id, retry-after, location"
+QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/v1/images/{project}/{file}"})
+EXPOSED_HEADERS = (
+    "accept-ranges, content-length, content-range, etag, location, retry-after, sharelite-epoch, sharelite-version, "
+    "x-request-id"
+)
+#: What is below it can be read by whoever knows its address, whatever page he is on.
+IMAGES = "/v1/images/"
 
 
 class Guard:
@@ -65,6 +70,13 @@ class Guard:
             return Answered("forbidden", "pages of this origin may not come here; see --origin")
         return None
 
+    def origin(self, scope: Scope, headers: Headers) -> str | None:
+        """The origin that may see the answer. Of images it is any: their address is all that is needed, a browser adds
+        nothing of its user's, and a cache may give what one page fetched to another."""
+        if scope["path"].removeprefix(scope.get("root_path", "")).startswith(IMAGES):
+            return "*"
+        return headers["origin"] if "origin" in headers and self.allowed(headers) else None
+
     def allowed(self, headers: Headers) -> bool:
         """Whether the page that asks is ours, or of an origin on the list; exactly, never by reflection."""
         origin = headers["origin"]
@@ -97,6 +109,7 @@ class _Passage:
     def __init__(self, guard: Guard, scope: Scope, headers: Headers, send: Send) -> None:
         self._guard, self._scope, self._headers, self._send = guard, scope, headers, send
         self._status = 0
+        self._origin = guard.origin(scope, headers)
         self._start = time.perf_counter()
 
     async def go(self, app: ASGIApp, receive: Receive) -> None:
@@ -130,7 +143,7 @@ class _Passage:
             headers = MutableHeaders(raw=list(message.get("headers", [])))
             for name, value in self._common():
                 headers.setdefault(name, value)
-            if "origin" in self._headers:
+            if "origin" in self._headers and self._origin != "*":
                 headers.add_vary_header("Origin")
             message = {**message, "headers": headers.raw}
         await self._send(message)
@@ -140,8 +153,8 @@ class _Passage:
         yield "x-request-id", request_id.get()
         yield "x-content-type-options", "nosniff"
         yield "referrer-policy", "same-origin"
-        if "origin" in self._headers and self._guard.allowed(self._headers):
-            yield "access-control-allow-origin", self._headers["origin"]
+        if self._origin is not None:
+            yield "access-control-allow-origin", self._origin
             yield "access-control-expose-headers", EXPOSED_HEADERS
 
     def _is_preflight(self) -> bool:
@@ -149,7 +162,7 @@ class _Passage:
         return asks and self._scope["type"] == "http" and self._scope["method"] == "OPTIONS"
 
     def _preflight(self) -> list[tuple[bytes, bytes]]:
-        if not self._guard.allowed(self._headers):
+        if self._origin is None:
             return []
         return [
             (b"access-control-allow-methods", ALLOWED_METHODS.encode()),

@@ -13,6 +13,7 @@ from ..errors import BadRequest, NotFound, Unauthenticated, Unavailable
 from ..metrics import Metrics
 from ..sockets.desk import Desks
 from ..sockets.hall import Hall
+from ..storage.signatures import Signer
 from ..transactions import Transactions
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ class House:
         hall: Hall,
         settings: Settings,
         metrics: Metrics,
+        signer: Signer,
         node: CellNode | None = None,
     ) -> None:
         self.node = node
         self.catalog, self.gate, self.hall, self.settings, self.metrics = catalog, gate, hall, settings, metrics
         self.transactions = Transactions()
         self.desks = Desks(catalog, gate, settings, metrics)
+        self.gallery, self.signer = catalog.gallery, signer
         self.stopping = False
         #: What answers without an end wait for; set as well when they are to end.
         self.waiting: set[asyncio.Event] = set()

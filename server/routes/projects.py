@@ -1,13 +1,11 @@
-"""Projects: list, make, look at, rename, delete; the database as a file; mutations."""
+"""Projects: list, make, look at, rename, delete; mutations."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import secrets
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -20,7 +18,6 @@ from ..sync.session import FORBIDDEN
 from ..sync.wire import decode_push
 from . import bodies, faults
 from .answers import told
-from .faults import Answered
 from .house import House, house
 
 if TYPE_CHECKING:
@@ -112,35 +109,6 @@ async def delete(request: Request) -> Response:
     return Response(status_code=204)
 
 
-async def database(request: Request) -> Response:
-    """The database as a file, as it is now: a consistent copy. The feed goes on from `Sharelite-Version`."""
-    here = house(request)
-    record, identity, _ = await here.enter(request, "reader")
-    project = await here.catalog.open(record.id)
-    version, content = await project.copy()
-    digest = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
-    etag = f'"{version}-{digest[:32]}"'
-    if not _fits(request.headers.get("if-match"), etag, absent=True):
-        raise Answered("precondition_failed", f"the database is now at version {version}")
-    headers = {
-        "etag": etag,
-        "sharelite-version": str(version),
-        "sharelite-epoch": project.epoch,
-        "cache-control": "no-cache" if record.public else "private, no-cache",
-        "accept-ranges": "none",
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(record.name, safe='')}.db",
-    }
-    if _fits(request.headers.get("if-none-match"), etag, absent=False):
-        return Response(status_code=304, headers=headers)
-    return Response(content, headers=headers, media_type="application/vnd.sqlite3")
-
-
-async def image(request: Request) -> Response:
-    """The newest published image; there are none yet, `/db` makes a copy."""
-    await house(request).enter(request, "reader")
-    return told({"image": None})
-
-
 async def contract(request: Request) -> Response:
     """The contract that the project has, which may be older than the newest one of its name."""
     here = house(request)
@@ -203,10 +171,3 @@ async def _described(here: House, record: ProjectRecord, identity: Identity) -> 
         logger.exception("project cannot be read", extra={"project": record.id})
         shown["problem"] = f"{type(problem).__name__}: its files cannot be read; the log of the server says more"
     return shown
-
-
-def _fits(header: str | None, etag: str, absent: bool) -> bool:
-    """RFC 9110 13.1.1 and 13.1.2 for our strong tags."""
-    if header is None:
-        return absent
-    return header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))

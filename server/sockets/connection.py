@@ -11,6 +11,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec import Raw
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..auth import Identity
@@ -175,6 +176,8 @@ class Connection:
 
     async def _greet(self, identity: Identity, role: str, expires: float | None) -> None:
         self._project = project = await self._hall.catalog.greet(self._id)
+        root = self._websocket.scope.get("root_path", "")
+        image = await self._hall.image(self._hall.catalog.record(self._id), root)
         if self._gathering is None:
             self._gathering = self._hall.enter(self, project, identity)
         self.session.greet(
@@ -188,6 +191,7 @@ class Connection:
                 user=identity.user,
                 role=role,
                 expires=expires,
+                image=Raw(image),
             )
         )
         self._gathering.stir()

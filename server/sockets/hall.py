@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from starlette.websockets import WebSocket
 
-from ..auth import Gate, Identity
+from ..auth import NOBODY, Gate, Identity
 from ..config import Settings
-from ..errors import RateLimited, ShareliteError
+from ..errors import Damaged, RateLimited, ShareliteError
 from ..metrics import Metrics
 from ..model import Outcome
+from ..storage.signatures import Signer
 from ..sync.actions import Admit
 from ..sync.audience import Outward
 from .connection import Connection
@@ -39,11 +42,18 @@ class Hall:
     """All websockets of a server."""
 
     def __init__(
-        self, catalog: Catalog, gate: Gate, settings: Settings, metrics: Metrics, halls: Halls | None = None
+        self,
+        catalog: Catalog,
+        gate: Gate,
+        settings: Settings,
+        metrics: Metrics,
+        signer: Signer,
+        halls: Halls | None = None,
     ) -> None:
         """`halls`: those of the other nodes in a cell."""
         self._halls = halls
         self.catalog, self.gate, self.settings, self.metrics = catalog, gate, settings, metrics
+        self._signer = signer
         self._gatherings: dict[str, Gathering] = {}
         self._connections: set[Connection] = set()
         self._users: dict[str, int] = {}
@@ -63,6 +73,16 @@ class Hall:
         finally:
             self._connections.discard(connection)
             self.metrics.sockets.dec()
+
+    async def image(self, record: ProjectRecord, root: str) -> bytes:
+        """The newest image of a project as JSON; `null` where there is none, or none that can be read."""
+        images = self.catalog.gallery.of(record.id)
+        try:
+            image = images.newest() if images.at_hand else await asyncio.to_thread(images.newest)
+        except Damaged:
+            image = None
+        public = self.gate.role(NOBODY, record) is not None
+        return msgspec.json.encode(image and self._signer.described(image, public, time.time(), root))
 
     def connected(self, project: str) -> list[str]:
         """The users on a project, one for each socket."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 import apsw
 
 from .files import Files, Role
+from .images import FOLDER
+from .kept import Kept
+from .overlay import NOWHERE, Mark, Overlay, WalPages
 
 SETTLE_MS = 200
 #: The condition lets SQLite take the newest from the index instead of reading the whole log.
@@ -27,6 +31,11 @@ class Databases:
         self._open: list[apsw.Connection] = []
         self._writer: apsw.Connection | None = None
         self._wal_pages = 0
+        #: Pages changed since the newest image that are not in the write-ahead log any more.
+        self.kept = Kept(files, folder / FOLDER / "changed")
+        #: Where in the write-ahead log the newest image was taken; what is before is in it.
+        self._published_at = NOWHERE
+        self._kept_up_to = NOWHERE
         #: Counts the files that have been data.db; a reader of an earlier one must be opened again.
         self.generation = 0
 
@@ -83,6 +92,7 @@ class Databases:
         """What is left counts again with the next commit. Raises apsw errors."""
         self._wal_pages = 0
         if self._writer is not None:
+            self._keep_pages()
             self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def sync(self) -> None:
@@ -95,6 +105,8 @@ class Databases:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        self._published_at = NOWHERE
+        self.kept.forget()
         self.generation += 1
         aside = self.data_path.with_name(f"data.db.damaged-{seq}")
         for ending in ("", "-wal", "-shm"):
@@ -123,15 +135,56 @@ class Databases:
     def settle(self) -> None:
         """Before a clean close: empty the write-ahead logs, so that the next opening does not read them again. A reader
         who is still there keeps what he needs; then that is left for the next time."""
+        if self._writer is not None:
+            self._keep_pages()
         for connection in [*self._open, *([self._writer] if self._writer else [])]:
             connection.set_busy_timeout(SETTLE_MS)
             with suppress(apsw.BusyError):
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
+    def overlay(self, seq: int) -> Overlay:
+        """The database right after the writer's last commit, which took it to this seq. The caller has begun a read
+        transaction before, and closes it after."""
+        return Overlay(self._files, self.data_path, self._frames(), seq)
+
+    def published(self, seq: int, mark: Mark) -> None:
+        """The image of a seq is durable, and was taken at this place of the write-ahead log. Raises OSError."""
+        self.kept.start(seq)
+        self._published_at = self._kept_up_to = mark
+
+    def changed_since(self, seq: int, overlay: Overlay) -> set[int] | None:
+        """Pages that may differ from the image of a seq; None: any of them."""
+        if self.kept.base is None or self.kept.base > seq:
+            return None
+        return self.kept.pages | overlay.changed(self._published_at)
+
     def close(self) -> None:
         for connection in [*self._open, *([self._writer] if self._writer else [])]:
             connection.close()
         self._open, self._writer = [], None
+
+    def _keep_pages(self) -> None:
+        """Note what the checkpoint to come takes out of the write-ahead log. Raises apsw errors: then it must not
+        come."""
+        if self.kept.base is None or not (frames := self._frames()):
+            return
+        try:
+            wal = WalPages(self.data_path.with_name(self.data_path.name + "-wal"), frames)
+            try:
+                self.kept.add(wal.since(self._kept_up_to))
+                self._kept_up_to = wal.mark
+            finally:
+                wal.close()
+        except OSError as problem:
+            kind = apsw.FullError if problem.errno in (errno.ENOSPC, errno.EDQUOT) else apsw.IOError
+            raise kind(f"{problem.filename}: {problem.strerror}") from problem
+
+    def _frames(self) -> int:
+        """Committed frames of the write-ahead log, by SQLite's own word; none if all are in the main file: a reader
+        then reads only that, and the next writer starts the log over. Nothing is moved."""
+        assert self._writer is not None, "writer() comes first"
+        frames, moved = self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        return 0 if frames == moved else frames
 
     def _grown(self, connection: apsw.Connection, database: str, pages: int) -> int:
         self._wal_pages = pages

@@ -33,6 +33,24 @@ LIMITS = {
 }
 
 
+class RandomAccess:
+    """A file opened through SQLite's own layer, for reading."""
+
+    def __init__(self, vfs: str | None, path: Path) -> None:
+        flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
+        self._file = apsw.VFSFile(vfs or "", str(path), flags)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes: fewer at the end of the file."""
+        return self._file.xRead(length, offset)
+
+    def size(self) -> int:
+        return self._file.xFileSize()
+
+    def close(self) -> None:
+        self._file.xClose()
+
+
 class Files:
     """The files of a node. `vfs`: the name of a registered SQLite VFS, None for the system's own. `in_cell`: the cell's
     journal is the durability point, so commits of `log.db` are not synced one by one (design 5)."""
@@ -111,19 +129,56 @@ class Files:
         for folder in missing:
             self.sync_folder(folder.parent)
 
+    def main_file(self, path: Path) -> RandomAccess:
+        """A database's main file for reading beside SQLite: closing an ordinary handle would end SQLite's own locks."""
+        return RandomAccess(self._vfs, path)
+
     def write(self, path: Path, content: bytes) -> None:
         """Replace a whole small file: after a crash it holds either the old bytes or the new ones."""
         beside = path.with_name(path.name + ".new")
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        self.make(beside, content)
+        self.sync(beside)
+        self.rename(beside, path)
         self.sync_folder(path.parent)
+
+    def append(self, path: Path, content: bytes) -> None:
+        """Lengthen a file and sync it; after a crash there may be a part of what came last."""
+        with open(path, "ab", buffering=0) as file:
+            file.write(content)
+            os.fsync(file.fileno())
+
+    def make(self, path: Path, content: bytes) -> None:
+        """Write a new file; durable only after `sync`, its name only after `sync_folder`."""
+        with open(path, "wb", buffering=0) as file:
+            file.write(content)
+
+    def sync(self, path: Path) -> None:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file another name; what had that name is gone. Durable after `sync_folder`."""
+        os.replace(old, new)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; none there is fine. Durable at once."""
+        if path.exists():
+            path.unlink()
+            self.sync_folder(path.parent)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file, some time: after a crash it may be there again."""
+        path.unlink(missing_ok=True)
 
     def read(self, path: Path) -> bytes | None:
         """The bytes of a small file, None where there is none."""
-        return path.read_bytes() if path.exists() else None
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
 
     def copy(self, source: Path, target: Path, digest: str) -> None:
         """Copy a whole file whose SHA-256 is known, durably: under its name it is complete. Raises Damaged."""

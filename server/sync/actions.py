@@ -91,6 +91,7 @@ class Greeting(Struct, frozen=True):
     user: str
     role: str
     expires: float | None
+    image: Raw = Raw(b"null")
 
 
 def close_code(code: str) -> int:

@@ -4,6 +4,8 @@ An entry is msgpack `[format, kind, seq, base version, at, commits, outcomes]`; 
 text that subscribers get. The first entry of an imported project has the kind `base`: its one commit names the database
 that the log goes on from, by hash. One that is larger than a part travels as parts k of n and takes effect with the
 last.
+`[format, "publish", seq, base version, at]` asks every node for an image of this very seq, and `[format, "published",
+seq, base version, at, [seq, version, hash]]` says which bytes it has.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ FORMAT = 1
 #: Bytes of one part: below the 1 MiB that Raft carries, with room for what it adds.
 PART = 768 << 10
 
-EntryKind = Literal["commits", "part", "base"]
+EntryKind = Literal["commits", "part", "base", "publish", "published"]
 OUTCOME_KINDS: tuple[Literal["committed", "settled", "refused"], ...] = ("committed", "settled", "refused")
 
 _refusal = msgspec.json.Decoder(Refusal).decode
@@ -36,15 +38,27 @@ class Recorded(Struct, frozen=True, gc=False):
     outcome: Outcome
 
 
+class Published(Struct, frozen=True, gc=False):
+    """The image of a `publish` entry: its seq, the version there, and the hash of its bytes (64 hexadecimal digits)."""
+
+    seq: int
+    version: int
+    hash: str
+
+
 class Entry(Struct, frozen=True):
-    """A batch of commits and outcomes. `base_version`: the version before its first commit."""
+    """A batch of commits and outcomes. `base_version`: the version before its first commit.
+
+    `kind`: what it is when whole; `image` in `published` only.
+    """
 
     seq: int
     base_version: int
     at: int
-    commits: tuple[EncodedCommit, ...]
-    outcomes: tuple[Recorded, ...]
-    kind: Literal["commits", "base"] = "commits"
+    commits: tuple[EncodedCommit, ...] = ()
+    outcomes: tuple[Recorded, ...] = ()
+    kind: Literal["commits", "base", "publish", "published"] = "commits"
+    image: Published | None = None
 
     @property
     def version(self) -> int:
@@ -79,6 +93,16 @@ def encode(entry: Entry) -> list[Record]:
 
 
 def _pack(entry: Entry) -> bytes:
+    head = [FORMAT, entry.kind, entry.seq, entry.base_version, entry.at]
+    packed: bytes = msgpack.packb([*head, *_members(entry)])
+    return packed
+
+
+def _members(entry: Entry) -> list[Any]:
+    if entry.kind == "publish":
+        return []
+    if entry.image is not None:
+        return [[entry.image.seq, entry.image.version, entry.image.hash]]
     outcomes = [
         [
             bytes.fromhex(kept.id.client),
@@ -91,16 +115,17 @@ def _pack(entry: Entry) -> bytes:
         ]
         for kept in entry.outcomes
     ]
-    commits = [commit.json for commit in entry.commits]
-    packed: bytes = msgpack.packb([FORMAT, entry.kind, entry.seq, entry.base_version, entry.at, commits, outcomes])
-    return packed
+    return [[commit.json for commit in entry.commits], outcomes]
 
 
 def decode(body: bytes) -> Entry:
     """An entry from its bytes; parts are joined first."""
-    form, kind, seq, base, at, commits, outcomes = msgpack.unpackb(body, max_bin_len=1 << 30, max_str_len=1 << 30)
-    if form != FORMAT or kind not in ("commits", "base"):
+    form, kind, seq, base, at, *members = msgpack.unpackb(body, max_bin_len=1 << 30, max_str_len=1 << 30)
+    if form != FORMAT or kind not in ("commits", "base", "publish", "published"):
         raise ValueError(f"entry of format {form!r}, kind {kind!r}: this release reads format {FORMAT}")
+    if kind in ("publish", "published"):
+        return Entry(seq, base, at, kind=kind, image=Published(*members[0]) if members else None)
+    commits, outcomes = members
     return Entry(
         seq,
         base,

@@ -15,7 +15,7 @@ import msgspec
 from ..errors import Damaged
 from ..model import Base, EncodedCommit, MutationId, Outcome, Refusal
 from . import digest
-from .entry import OUTCOME_KINDS, Entry, Record, Recorded, decode, join, part_count
+from .entry import OUTCOME_KINDS, Entry, Published, Record, Recorded, decode, join, part_count
 from .transaction import transaction
 from .wire import decode_commit
 
@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS identity(
 CREATE TABLE IF NOT EXISTS entries(
   seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, version INTEGER, digest BLOB NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS entries_version ON entries(version) WHERE version IS NOT NULL;
+CREATE INDEX IF NOT EXISTS entries_published ON entries(seq) WHERE kind='published';
 CREATE TABLE IF NOT EXISTS outcomes(
   client TEXT NOT NULL, counter INTEGER NOT NULL, body_hash BLOB NOT NULL, kind INTEGER NOT NULL,
   version INTEGER NOT NULL, refusal BLOB, at INTEGER NOT NULL, PRIMARY KEY(client, counter)) WITHOUT ROWID, STRICT;
@@ -50,6 +51,7 @@ VERSION_AT = "SELECT version FROM entries WHERE seq<=? AND version IS NOT NULL O
 DIGEST_AT = "SELECT digest FROM entries WHERE seq=?"
 #: The first entry of a version has its commits; the others at that version have outcomes only.
 NEXT_VERSION = "SELECT seq, version, kind, body FROM entries WHERE version>? ORDER BY version, seq LIMIT 1"
+PUBLISHED = "SELECT body FROM entries WHERE kind='published' ORDER BY seq"
 PARTS = "SELECT body FROM entries WHERE seq>? AND seq<=? ORDER BY seq"
 #: Outcomes past 30 days go, but the last 1,000 of a client stay (design: Mutation ids).
 FORGET = """
@@ -245,6 +247,12 @@ def records(
         if size >= most_bytes:
             break
     return (None if base is None else base[0]), found
+
+
+def published(reader: apsw.Connection) -> list[Published]:
+    """Every image that was ever published, oldest first; whether it is still there is another matter."""
+    entries = [decode(body) for (body,) in reader.execute(PUBLISHED)]
+    return [entry.image for entry in entries if entry.image is not None]
 
 
 def _body(connection: apsw.Connection, seq: int, kind: str, body: bytes) -> bytes:

@@ -192,6 +192,7 @@ class Session:
                 client=self.client,
                 user=self.user,
                 role=self.role,
+                image=greeting.image,
             )
         )
 

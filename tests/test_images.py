@@ -1,0 +1,235 @@
+"""Images: published from main file and write-ahead log, byte for byte the same wherever they are made (SPEC I)."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+
+from sharelite.cluster.alone import Alone
+from sharelite.project import misread
+from sharelite.publishing import Publisher
+from sharelite.road import Road
+from sharelite.schema.contract import Contract
+from sharelite.storage.databases import Databases
+from sharelite.storage.differing import differing
+from sharelite.storage.files import Files
+from sharelite.storage.manifest import CHUNK, Image
+from sharelite.storage.overlay import Overlay
+from sharelite.sync import wire
+from sharelite.sync.apply import Apply, create
+from sharelite.sync.log import Log, published
+from tests.disk import Disk, Step
+from tests.disk import image as power_cut
+from tests.disk import put as lay
+from tests.roads import EPOCH, PROJECT, SCENE, Client, databases, delete, insert, new_road, publisher, put
+
+
+class Story:
+    """A project with what publishes it, opened and closed like a server does."""
+
+    def __init__(self, folder: Path, make: bool = True) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self.files = folder, databases(folder)
+        if make:
+            self.road = new_road(folder, files=self.files)
+        else:
+            self.road = Road(self.files, Alone(), {}, "", misread)
+            self.road.follow(Contract.parse(SCENE))
+        self.publisher = publisher(self.road, self.files, folder)
+        self.publisher.settle()
+        self.ann = Client(self.road)
+
+    def publish(self) -> Image:
+        return publish(self.publisher)
+
+    def content(self, image: Image) -> bytes:
+        return content(self.publisher, image)
+
+    def write(self, first: int, count: int, **more: str) -> None:
+        rows = range(first, first + count)
+        self.road.travel([self.ann.mutation(put("note", f"n{n}", text=f"text {n}", **more)) for n in rows])
+
+
+def publish(publisher: Publisher) -> Image:
+    pinned = publisher.begin()
+    try:
+        image = publisher.make(pinned)
+        publisher.finish(pinned, image)
+        return image
+    finally:
+        pinned.close()
+
+
+def content(publisher: Publisher, image: Image) -> bytes:
+    manifest = image.manifest
+    return b"".join(publisher._chunks.read(manifest.chunk(index)) for index in range(manifest.count()))
+
+
+@contextmanager
+def story(folder: Path, make: bool = True) -> Iterator[Story]:
+    told = Story(folder, make)
+    try:
+        yield told
+    finally:
+        told.road.close()
+
+
+@contextmanager
+def opened(path: Path, image: bytes) -> Iterator[apsw.Connection]:
+    path.write_bytes(image)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def test_an_image_is_a_plain_file_of_one_version(tmp_path: Path) -> None:  # I1
+    with story(tmp_path) as here:
+        here.write(0, 50)
+        image = here.publish()
+        here.write(50, 50)
+        with opened(tmp_path / "image.db", here.content(image)) as plain:
+            assert plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert plain.execute("SELECT count(*) FROM note").fetchall() == [(50,)]
+            assert plain.pragma("journal_mode") == "delete"
+    assert (image.manifest.version, image.manifest.size % 4096) == (51, 0)
+
+
+def test_the_hash_of_an_image_is_that_of_its_chunks(tmp_path: Path) -> None:  # I3
+    with story(tmp_path) as here:
+        here.write(0, 200)
+        image = here.publish()
+        whole = here.content(image)
+    pieces = [hashlib.sha256(whole[place : place + CHUNK]).digest() for place in range(0, len(whole), CHUNK)]
+    assert image.hash == hashlib.sha256(b"".join(pieces)).hexdigest() and len(whole) == image.manifest.size
+
+
+def test_only_what_changed_is_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # I4
+    with story(tmp_path) as here:
+        for start in range(0, 1000, 100):
+            here.write(start, 100, any="x" * 1000)
+        first = here.publish()
+        hashed: list[int] = []
+        chunk = Overlay.chunk
+
+        def counted(self: Overlay, index: int) -> bytes:
+            hashed.append(index)
+            return chunk(self, index)
+
+        monkeypatch.setattr(Overlay, "chunk", counted)
+        here.write(500, 1)
+        second = here.publish()
+        assert first.manifest.count() > 12 and len(hashed) <= 4
+        whole = here.content(second)
+        here.road.checkpoint()
+        with opened(tmp_path / "image.db", whole) as plain:
+            assert plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_the_pages_that_differ_are_told(tmp_path: Path) -> None:  # I9
+    with story(tmp_path) as here:
+        for start in range(0, 2000, 200):
+            here.write(start, 200)
+        first, before = (image := here.publish()), here.content(image)
+        here.write(1000, 1)
+        second, after = (image := here.publish()), here.content(image)
+        told = differing(here.publisher._chunks, first.manifest, second.manifest)
+    pages = range(max(len(before), len(after)) // 4096)
+    real = [n + 1 for n in pages if before[n * 4096 : (n + 1) * 4096] != after[n * 4096 : (n + 1) * 4096]]
+    assert told == real and 0 < len(told) < len(pages) / 4
+
+
+class Replica:
+    """Another node's data.db, made from the same entries on a way of its own: checkpoints, restarts, power cuts."""
+
+    def __init__(self, folder: Path, log: Log, chance: random.Random) -> None:
+        self.vfs = f"replica-{id(self)}"
+        self.disk = Disk(self.vfs)
+        self.folder, self.log, self.chance = folder, log, chance
+        self.hashes: dict[int, str] = {}
+        folder.mkdir()
+        self._open()
+
+    def _open(self) -> None:
+        self.files = Databases(Files(self.vfs), self.folder, PROJECT)
+        connection = self.files.writer()
+        create(connection, PROJECT, EPOCH)
+        self.apply = Apply(connection, PROJECT, EPOCH)
+
+    def run(self) -> None:
+        while self.apply.position.seq < self.log.position.seq:
+            to, entry = next(iter(self.log.entries(self.apply.position.seq)))
+            assert entry is not None
+            self.apply.apply(entry, [wire.decode_commit(commit.json) for commit in entry.commits], to)
+            if entry.kind == "publish":
+                self.hashes[to.seq] = hash_of(self.files, to.seq)
+            match self.chance.randrange(8):
+                case 0:
+                    self.files.checkpoint()
+                case 1:
+                    self.files.settle()
+                    self._again({})
+                case 2:
+                    self._again(power_cut(self.disk.steps, self.chance))
+        self.files.close()
+
+    def _again(self, left: dict[str, bytes]) -> None:
+        """Close, and open what is there, or what the disk had left."""
+        self.files.close()
+        for name in ("data.db", "data.db-wal", "data.db-shm") if left else ():
+            (self.folder / name).unlink(missing_ok=True)
+        lay(left, self.folder, self.folder)
+        self.disk.steps = [Step("write", str(path), 0, path.read_bytes()) for path in self.folder.glob("data.db*")]
+        self.disk.steps += [Step("sync", step.path) for step in self.disk.steps]
+        self._open()
+
+
+def hash_of(files: Databases, seq: int) -> str:
+    """The hash of the image right here, with everything hashed."""
+    reader = files.data("read")
+    reader.execute("BEGIN; SELECT * FROM sqlite_schema").fetchall()
+    with files.overlay(seq) as overlay:
+        pieces = [overlay.chunk(index) for index in range((overlay.size + CHUNK - 1) // CHUNK)]
+    reader.close()
+    return hashlib.sha256(b"".join(hashlib.sha256(piece).digest() for piece in pieces)).hexdigest()
+
+
+def lived(folder: Path, chance: random.Random) -> dict[int, str]:
+    """A project with edits of every kind, images and checkpoints; the seqs and hashes of its images."""
+    with story(folder) as here:
+        for turn in range(40):
+            here.write(chance.randrange(60), chance.randrange(1, 12))
+            here.ann.do(put("layer", f"l{turn}", title=f"t{turn}"), delete("note", f"n{chance.randrange(60)}"))
+            here.ann.do(put("note", "big", any="x" * chance.randrange(20_000)))
+            here.ann.do(insert("note", "big"))
+            if chance.random() < 0.3:
+                here.publish()
+            if chance.random() < 0.2:
+                here.road.checkpoint()
+        here.publish()
+        reader = here.files.log_reader()
+        told = {image.seq: image.hash for image in published(reader)}
+        reader.close()
+        return told
+
+
+@pytest.mark.parametrize("seed", [*range(6), *[pytest.param(n, marks=pytest.mark.long) for n in range(6, 200)]])
+def test_replicas_that_took_the_same_entries_have_the_same_bytes(tmp_path: Path, seed: int) -> None:  # I2
+    """Each on its own way: other checkpoints, restarts, kills and power cuts; the leader's beside rehearsals."""
+    chance = random.Random(seed)
+    hashes = lived(tmp_path / "leader", chance)
+    connection = databases(tmp_path / "leader").log()
+    log = Log(connection, PROJECT, EPOCH, "log.db")
+    for number in range(3):
+        replica = Replica(tmp_path / str(number), log, chance)
+        replica.run()
+        assert replica.hashes == {**hashes, **replica.hashes} and replica.hashes
+        assert {seq: hashes[seq] for seq in replica.hashes} == replica.hashes
+    connection.close()
