@@ -1,0 +1,137 @@
+"""Simulated cells under every fault we can think of, and the proof that the simulation would notice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sharelite.cluster.raft.guard import Guard, Message, merged
+from sharelite.cluster.raft.journal import Journal
+from sharelite.cluster.raft.node import Node
+from tests import raft_sim
+from tests.raft_sim import Plan, Violation, World
+
+SEEDS, PARTS = 600, 12
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_fault_loses_or_tears_anything(part: int) -> None:  # K12
+    acked = crashes = 0
+    for seed in range(part * SEEDS // PARTS, (part + 1) * SEEDS // PARTS):
+        counts = World(seed).run().counts
+        acked, crashes = acked + counts["acked"], crashes + counts["crashes"]
+    assert acked > 1000 and crashes > 50
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(100))
+def test_no_fault_in_ten_thousand_worlds_loses_anything(part: int) -> None:  # K12
+    for seed in range(10_000 + part * 100, 10_000 + (part + 1) * 100):
+        World(seed).run()
+
+
+def test_a_world_can_be_run_again() -> None:
+    for seed in (3, 17):
+        first, second = World(seed).run(), World(seed).run()
+        assert (first.counts, first._records) == (second.counts, second._records)
+
+
+def rough(nodes: int = 3, **more: Any) -> Plan:
+    """A world in which every kind of fault happens often."""
+    usual = {
+        "seconds": 9.0, "crash": 1.0, "power": 1.0, "cut": 1.0, "pause": 0.5, "delay": 0.15, "trim": 1.0,
+        "change": 0.0, "load": 60.0, "batch": 200, "window": 20_000, "segment": 1500,
+    }  # fmt: skip
+    return Plan(nodes=nodes, **(usual | more))
+
+
+class SpeaksBeforeSync(Guard):
+    def before_vote(self) -> None:
+        return None
+
+    def before_ack(self) -> None:
+        self.unsynced = getattr(self, "unsynced", 0) + 1
+        if self.unsynced % 50 == 0:
+            self._journal.sync()
+
+
+class CountsVotesTwice(Guard):
+    def first_vote(self, peer: str, term: int) -> bool:
+        return True
+
+    def _on_response_vote(self, peer: str, message: Message) -> None:
+        self._core.receive(peer, message)
+        self._core.receive(peer, message)
+
+
+class CommitsWhatItDidNotCompare(Guard):
+    def _take(self, peer: str, message: Message, verified: int, new: list[Any]) -> None:
+        if not new and self._journal.last > verified:
+            self._idle(peer, message, max(verified, message["commit_index"]))
+        else:
+            super()._take(peer, message, verified, new)
+
+
+class NeverStepsDown(Guard):
+    def lease_holds(self) -> bool:
+        return True
+
+
+class ForgetsVotes(Journal):
+    def set_vote(self, term: int, vote: str | None) -> None:
+        self.term, self.vote = term, vote
+
+
+CALM: dict[str, Any] = {"crash": 0.0, "power": 0.0, "pause": 0.0, "trim": 0.0, "delay": 0.001}
+#: A guard without one rule, and a world in which that rule is needed often.
+MUTANTS: list[tuple[type[Guard], dict[str, Any]]] = [
+    (SpeaksBeforeSync, {"crash": 0.5, "cut": 0.3, "trim": 0.0, "delay": 0.02}),
+    (CountsVotesTwice, {"crash": 0.3, "cut": 0.5}),
+    (CommitsWhatItDidNotCompare, {**CALM, "cut": 1.0}),
+    (NeverStepsDown, {**CALM, "cut": 1.0}),
+]
+
+
+def noticed(node_class: type[Node], worlds: int = 60, **plan: Any) -> str:
+    """The first violation in some rough worlds; empty if there is none."""
+    for seed in range(worlds):
+        try:
+            World(seed, rough(nodes=5 if seed % 3 == 2 else 3, **plan), node_class).run()
+        except (Violation, AssertionError, KeyError, IndexError) as violation:
+            return repr(violation)
+    return ""
+
+
+@pytest.mark.parametrize(("mutant", "plan"), MUTANTS)
+def test_the_simulation_notices_a_guard_without_one_rule(mutant: type[Guard], plan: dict[str, Any]) -> None:
+    class Unguarded(Node):
+        guard_class = mutant
+
+    assert noticed(Unguarded, **plan)
+
+
+def test_the_simulation_notices_a_journal_that_forgets_its_vote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raft_sim, "Journal", ForgetsVotes)
+    assert noticed(Node)
+
+
+def test_the_lowest_way_back_counts() -> None:  # K13
+    def back(index: int) -> Message:
+        return {"next_node_idx": index, "reset": True, "success": False, "at": 1, "round": float(index)}
+
+    def forth(index: int) -> Message:
+        return {"next_node_idx": index, "reset": False, "success": True, "at": 1, "round": 0.0}
+
+    assert [ack["next_node_idx"] for ack in merged([back(9), back(4), back(7)])] == [4]
+    assert [ack["next_node_idx"] for ack in merged([forth(5), forth(8), back(9)])] == [8, 9]
+    assert [ack["next_node_idx"] for ack in merged([back(4), forth(6)])] == [6]
