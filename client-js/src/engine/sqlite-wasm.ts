@@ -38,7 +38,7 @@ interface C {
   sqlite3_set_authorizer(db: Pointer, callback: Pointer, context: Pointer): number;
 }
 
-type Sqlite3 = Awaited<ReturnType<typeof import('@sqlite.org/sqlite-wasm').default>>;
+export type Sqlite3 = Awaited<ReturnType<typeof import('@sqlite.org/sqlite-wasm').default>>;
 
 const OK = 0;
 const ROW = 100;
@@ -49,23 +49,33 @@ const TEXT = 3;
 const BLOB = 4;
 const ACTION_READ = 20;
 const PERSISTENT = 1;
+const STEPS_BETWEEN = 20_000;
 /** SQLite copies what is bound: the scratch memory is used again at once. */
 const TRANSIENT = -1;
 
 export async function sqliteWasm(options: EngineOptions = {}): Promise<Engine> {
-  const { default: init } = await import('@sqlite.org/sqlite-wasm');
-  const { wasmUrl } = options;
-  const load = init as (module?: { locateFile(file: string): string }) => Promise<Sqlite3>;
-  const sqlite3 = await load(wasmUrl === undefined ? undefined : { locateFile: () => wasmUrl });
+  const sqlite3 = await loadSqlite3(options);
   return {
     name: 'sqlite-wasm',
     caps: { authorizer: true, bigint: 'native', fts5: true },
-    open: (bytes) => settle(new WasmDb(sqlite3, bytes)),
+    open: (bytes) => settle(new WasmDb(sqlite3, new sqlite3.oo1.DB(':memory:'), bytes)),
   };
 }
 
+export async function loadSqlite3({ wasmUrl }: EngineOptions): Promise<Sqlite3> {
+  const { default: init } = await import('@sqlite.org/sqlite-wasm');
+  const load = init as (module?: { locateFile(file: string): string }) => Promise<Sqlite3>;
+  return load(wasmUrl === undefined ? undefined : { locateFile: () => wasmUrl });
+}
+
+/** A file in a file system of one's own, to be read only. While a statement runs, `stop` is asked now and then whether it is to end. */
+export function openFile(sqlite3: Sqlite3, filename: string, vfs: string, stop: () => boolean): Db {
+  const file = new sqlite3.oo1.DB({ filename, flags: 'r', vfs });
+  sqlite3.capi.sqlite3_progress_handler(Number(file.pointer), STEPS_BETWEEN, () => Number(stop()), 0);
+  return settle(new WasmDb(sqlite3, file));
+}
+
 class WasmDb implements Db {
-  private readonly oo1: InstanceType<Sqlite3['oo1']['DB']>;
   private readonly db: Pointer;
   private readonly memory: Memory;
   private readonly c: C;
@@ -74,11 +84,11 @@ class WasmDb implements Db {
 
   constructor(
     private readonly sqlite3: Sqlite3,
+    private readonly oo1: InstanceType<Sqlite3['oo1']['DB']>,
     bytes?: Uint8Array,
   ) {
     this.c = sqlite3.wasm.exports as unknown as C;
     this.memory = new Memory(sqlite3);
-    this.oo1 = new sqlite3.oo1.DB(':memory:');
     this.db = Number(this.oo1.pointer);
     this.statements = new StatementCache(
       (sql) => this.prepare(sql, PERSISTENT),
