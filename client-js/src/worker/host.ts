@@ -34,6 +34,8 @@ interface Shown { reader: ImageReader; db: Db; paths: Paths; opened: Opened }
 
 const POSITION = 'SELECT project, version FROM main."_sharelite" WHERE id=1';
 const CONTRACT = 'SELECT contract_hash, contract FROM main."_sharelite" WHERE id=2';
+/** The reader keeps pages already: SQLite needs room (KiB) for those that it is at. */
+const OWN_CACHE = 'PRAGMA cache_size = -2048';
 /** Milliseconds between two looks whether the answer of a running statement is still awaited. */
 const LOOK_AGAIN = 50;
 
@@ -139,6 +141,7 @@ export class Host {
     return this.explained(() => {
       const db = openFile(this.sqlite3!, FILE_NAME, FILE_SYSTEM, () => this.isLeft());
       try {
+        db.all(OWN_CACHE);
         checkPosition(db, reader.image);
         const [hash, text] = db.get(CONTRACT) ?? [];
         if (typeof hash !== 'string' || typeof text !== 'string') throw new StoreError('bad_file', 'the database has no contract');
