@@ -65,7 +65,7 @@ export interface Table {
   /** Every column, in the order in which rows are read: the key first. */
   columns: string[];
   types: Map<string, ColumnType>;
-  /** The own key is a hidden `_id` that the writer chooses. */
+  /** The own key is a hidden `_id` (a text) or `_key` (an integer) that the writer chooses. */
   hidden: boolean;
   /** The column that orders the list; undefined: by key. */
   order: string | undefined;

@@ -34,7 +34,7 @@ class Reader {
     const sql = { ...sqlOf(items.schema), ...sqlOf(schema) };
     const hasId = propertiesOf(items.schema).some(([property]) => property === 'id');
     table.own = sql.key === undefined ? [hasId ? 'id' : '_id'] : ([sql.key].flat() as string[]);
-    table.hidden = table.own.length === 1 && table.own[0] === '_id';
+    table.hidden = /^_(id|key)$/.test(table.own.join());
     table.key = [...(parent?.key ?? []).map((column) => `_parent.${column}`), ...table.own];
     table.parent = parent;
     table.order = (sql.order as string | undefined) ?? (parent ? '_order' : undefined);
@@ -42,7 +42,7 @@ class Reader {
     table.minimum = (schema.minItems as number | undefined) ?? 0;
     table.maximum = schema.maxItems as number | undefined;
     for (const column of parent?.key ?? []) table.types.set(`_parent.${column}`, parent!.types.get(column)!);
-    if (table.hidden) table.types.set('_id', 'TEXT');
+    if (table.hidden) table.types.set(table.own[0]!, table.own[0] === '_id' ? 'TEXT' : 'INTEGER');
     if (table.order === '_order') table.types.set('_order', 'TEXT');
     return this.finish(table, items);
   }

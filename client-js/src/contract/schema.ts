@@ -125,12 +125,14 @@ export function leafOf(name: string, column: string, schema: Schema, required: b
   // Without a `type`, a JSON value that is null cannot be told from none.
   const nullable = said.delete('null');
   const scalar = said.size > 0 && [...said].every((kind) => SCALARS.has(kind));
-  const kinds = scalar ? said : new Set<string>();
+  const kinds = sqlOf(schema).any ? ANYTHING : scalar ? said : new Set<string>();
   const [type, form] = typeOf(kinds, schema);
   const value = schema.default === undefined ? undefined : freeze(schema.default as Tree);
   return { kind: 'leaf', name, column, type, form, kinds, schema, required, nullable, default: value === null ? undefined : value, index: -1 };
 }
 
+/** What `x-sql.any` opens a column to. */
+const ANYTHING = new Set(['string', 'integer', 'number', 'bytes']);
 const TYPES: Record<string, ColumnType> = { string: 'TEXT', integer: 'INTEGER', number: 'REAL', boolean: 'INTEGER' };
 
 /** `kinds`: the scalar JSON types; none: any JSON value. */

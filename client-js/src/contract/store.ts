@@ -91,6 +91,7 @@ function plainCell(leaf: Leaf, value: Tree, pointer: string): Value {
     return isWellFormed(value) ? value : wrong(leaf, 'text without half surrogate pairs', pointer);
   if (typeof value === 'number' && isNumeric(leaf)) return numberCell(leaf, value, pointer);
   if (typeof value === 'bigint' && isNumeric(leaf)) return bigintCell(leaf, value, pointer);
+  if (value instanceof Uint8Array && leaf.kinds.has('bytes')) return value;
   return wrong(leaf, wanted(leaf), pointer);
 }
 
@@ -111,7 +112,7 @@ function bigintCell(leaf: Leaf, value: bigint, pointer: string): Value {
 }
 
 const KINDS: Record<string, string> = {
-  string: 'text', integer: 'an integer (a bigint beyond 2^53)', number: 'a number', boolean: 'true or false',
+  string: 'text', integer: 'an integer (a bigint beyond 2^53)', number: 'a number', boolean: 'true or false', bytes: 'a Uint8Array',
 };
 
 function wanted(leaf: Leaf): string {

@@ -76,11 +76,11 @@ function byParent(items: Item[], length: number): Map<string, Tree[]> {
   return groups;
 }
 
-/** A row of a list with hidden keys shows them as `_id`: nothing else names it in a path. */
+/** A row of a list with hidden keys shows them (`_id`, `_key`): nothing else names it in a path. */
 function showRow(table: Table, row: Value[], lists: (list: List) => Tree[]): Tree {
   const tree = showBranch(table.root, row, lists) as Fields;
   if (!table.hidden) return tree;
   const shown: Fields = {};
-  put(shown, '_id', row[table.key.length - 1]!);
+  put(shown, table.own[0]!, row[table.key.length - 1]!);
   return Object.freeze(Object.assign(shown, tree));
 }

@@ -89,7 +89,7 @@ interface Existing { key: Key; row: Value[]; order: string | null }
 /** Makes the list hold exactly these items: rows are matched by their keys, hidden ones that are not given by position. */
 function replaceList(to: Target, table: Table, parent: Key, items: Tree[]): void {
   const rest = existing(to.db, table, parent);
-  const keys = items.map((item) => (table.hidden && !hasId(item) ? undefined : keyText([...parent, ...ownKey(to, table, item)])));
+  const keys = items.map((item) => (table.hidden && givenId(table, item) === undefined ? undefined : keyText([...parent, ...ownKey(to, table, item)])));
   const named = keys.filter((key) => key !== undefined);
   if (new Set(named).size < named.length) throw new StoreError('exists', `${table.name}: two items of the list have one key`);
   const matched = keys.map((key) => (key === undefined ? undefined : take(rest, key)));
@@ -135,7 +135,7 @@ function replaceRow(to: Target, table: Table, at: Existing, item: Tree, order: s
 function ownKey(to: Target, table: Table, value: Tree): Key {
   if (table.singleton) return SINGLETON;
   if (!isObject(value)) throw invalid(`an item of ${table.name} must be an object`, { table: table.name, pointer: '' });
-  if (table.hidden) return [hasId(value) ? (value._id as string) : to.newId()];
+  if (table.hidden) return [givenId(table, value) ?? (isText(table) ? to.newId() : parseInt(to.newId().slice(0, 13), 16))];
   return table.own.map((column) => {
     const leaf = table.root.leaves.find((candidate) => candidate.column === column)!;
     const given = valueAt(value, column);
@@ -147,13 +147,20 @@ function ownKey(to: Target, table: Table, value: Tree): Key {
   });
 }
 
-function hasId(value: Tree): boolean {
-  return isObject(value) && typeof value._id === 'string';
+function isText(table: Table): boolean {
+  return table.types.get(table.own[0]!) === 'TEXT';
+}
+
+/** The hidden key that a row brings along, if it is one. */
+function givenId(table: Table, value: Tree): Value | undefined {
+  const given = isObject(value) ? value[table.own[0]!] : undefined;
+  const fits = isText(table) ? typeof given === 'string' : Number.isSafeInteger(given) || typeof given === 'bigint';
+  return fits ? (given as Value) : undefined;
 }
 
 function withoutId(table: Table, value: Tree): Tree {
   if (!table.hidden || !isObject(value)) return value;
-  const { _id, ...rest } = value;
+  const { [table.own[0]!]: _, ...rest } = value;
   return rest;
 }
 

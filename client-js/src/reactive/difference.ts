@@ -19,8 +19,8 @@ export function merge(node: Node, before: Tree | undefined, now: Tree | undefine
 export function mergeBranch(branch: Branch, before: Fields, now: Fields, path: string, paths: string[]): Tree {
   const fields: Fields = {};
   let same = true;
-  // Not of the branch: the hidden `_id` of a row, which never changes while the row stays.
-  if (Object.hasOwn(now, '_id') && !branch.properties.has('_id')) fields._id = now._id!;
+  // Not of the branch: the hidden key of a row, which never changes while the row stays.
+  for (const name of ['_id', '_key']) if (Object.hasOwn(now, name) && !branch.properties.has(name)) fields[name] = now[name]!;
   for (const [name, node] of branch.properties) {
     const old = own(before, name);
     const value = merge(node, old, own(now, name), `${path}/${nameText(name)}`, paths);

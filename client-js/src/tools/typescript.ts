@@ -6,7 +6,7 @@
 import { canonical } from '../contract/canonical.js';
 import type { Branch, Contract, Leaf, Table } from '../contract/model.js';
 import { readContract } from '../contract/read.js';
-import { Document, isSchema, propertiesOf, type Schema } from '../contract/schema.js';
+import { Document, sqlOf, isSchema, propertiesOf, type Schema } from '../contract/schema.js';
 import { sha256 } from '../core/sha256.js';
 
 const WORD = /^[A-Za-z_$][\p{L}\p{N}_$]*$/u;
@@ -47,7 +47,7 @@ class Writer {
     yield `export interface ${this.names.get(table.name)} {`;
     if (table.hidden) {
       yield '  /** Chosen by whoever writes the item. */';
-      yield '  _id: string;';
+      yield table.own[0] === '_id' ? '  _id: string;' : '  _key: number | bigint;';
     }
     yield* this.members(table, table.root, '  ');
     yield '}';
@@ -90,6 +90,7 @@ class Writer {
   private type(schema: unknown, depth: number): string {
     const found = this.document.follow(schema as Schema | boolean, '').schema;
     if (depth > DEEPEST) return 'unknown';
+    if (sqlOf(found).any) return 'string | number | bigint | Uint8Array';
     if ('const' in found || 'enum' in found) return ((found.enum as unknown[] | undefined) ?? [found.const]).map(canonical).join(' | ');
     for (const word of ['oneOf', 'anyOf'])
       if (!('type' in found) && Array.isArray(found[word])) return union(found[word].map((one) => this.type(one, depth + 1)));
