@@ -19,8 +19,14 @@ COMMANDS = {
     "demo": "Serve the demo, filled with real places.",
     "contract": "Check, push, pull, compare and migrate contracts; make types.",
     "projects": "List, make, rename and delete projects of a running server.",
+    "import": "Make a project of a SQLite file, or fill tables from CSV, JSON and GeoJSON.",
+    "export": "Write a project as a SQLite file, SQL text, JSON or CSV.",
     "token": "Make a token for a user, and the key file it is signed with.",
 }
+
+
+#: Where a command is not in a module of its own name: `import` is a word of Python.
+MODULES = {"import": ("imports", "import_"), "export": ("exports", "export")}
 
 
 class Lazy(click.Group):
@@ -30,10 +36,11 @@ class Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        module = f"{__package__}.commands.{name}"
+        file, attribute = MODULES.get(name, (name, name))
+        module = f"{__package__}.commands.{file}"
         if name not in COMMANDS or find_spec(module) is None:
             return None
-        command: click.Command = getattr(import_module(module), name)
+        command: click.Command = getattr(import_module(module), attribute)
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -276,6 +276,7 @@ class Sharelite(Starlette):
             Route(project + "/transactions/{transaction}/commit", sql.commit, methods=["POST"]),
             Route(project + "/export", exports.export, methods=["GET"]),
             WebSocketRoute(project + "/live", self._live),
+            Route("/v1/imports", imports.listed, methods=["GET"]),
             Route("/v1/imports", imports.begin, methods=["POST"]),
             Route("/v1/imports/{import_id}", imports.look, methods=["GET"]),
             Route("/v1/imports/{import_id}", imports.put, methods=["PUT"]),

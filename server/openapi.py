@@ -420,6 +420,10 @@ PATHS: JSON = {
         ),
     },
     "/v1/imports": {
+        "get": _operation(
+            "Imports of the caller, oldest first",
+            _answers(_200=_good("Imports", _object("imports", imports=_list(_ref("Import"))))),
+        ),
         "post": _operation(
             "Begin to import a SQLite file as a new project",
             _answers(403, 408, 409, 413, 415, 422, _201=_good("Send the file in pieces", _ref("Import"))),

@@ -30,6 +30,7 @@ def contract(context: click.Context, url: str, token: str | None) -> None:
     Examples:
       sharelite contract check contracts/*.schema.json
       sharelite contract types contracts/todo.schema.json -o src/todo.ts
+      sharelite contract infer places.db -o contracts/places.schema.json
       sharelite contract push contracts/todo.schema.json
       sharelite contract diff contracts/todo.schema.json
       sharelite contract migrate todo --all --dry-run
@@ -130,6 +131,24 @@ def _show_project(project: dict[str, Any], dry_run: bool) -> None:
         click.echo(f"  {line}")
     for step in project["steps"]:
         click.echo(f"  {step};")
+
+
+@contract.command()
+@click.argument("file", type=FILE)
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Default: to the screen.")
+def infer(file: Path, output: Path | None) -> None:
+    """Make a contract that a SQLite file fits: what `sharelite import` would give it. What would not come along is
+    told beside it."""
+    from ..transfer.process import inferred
+
+    found = inferred(file)
+    text = json.dumps(found["contract"], indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+    for each in found["left"]:
+        click.echo(f"{each['kind']} {each['name']}: {each['reason']}", err=True)
 
 
 @contract.command()

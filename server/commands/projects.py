@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import httpx
@@ -24,6 +27,13 @@ class Remote(ShareliteError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class Download(NamedTuple):
+    """An answer on its way."""
+
+    headers: Mapping[str, str]
+    pieces: Callable[[], Iterator[bytes]]
 
 
 class Server:
@@ -48,6 +58,42 @@ class Server:
         if answer.is_error:
             raise Remote(_told(answer))
         return answer.json() if answer.content else None
+
+    def put(self, path: str, content: bytes) -> Any:
+        """Send bytes; the answer's JSON. Raises Remote."""
+        try:
+            answer = self._client.put(path, content=content, headers={"content-type": "application/octet-stream"})
+        except httpx.HTTPError as problem:
+            raise Remote(f"{self._client.base_url}: {problem}") from None
+        if answer.is_error:
+            raise Remote(_told(answer))
+        return answer.json()
+
+    def push(self, project: str, body: dict[str, Any], tries: int, wait: float) -> tuple[int, dict[str, Any]]:
+        """A mutation with an id, sent again until it is answered: status and answer. Raises Remote."""
+        for attempt in range(tries + 1):
+            try:
+                answer = self._client.post(f"/v1/projects/{project}/mutations", json=body)
+            except httpx.HTTPError as problem:
+                told = f"{self._client.base_url}: {problem}"
+            else:
+                if answer.status_code not in (429, 503):
+                    return answer.status_code, answer.json()
+                told = _told(answer)
+            time.sleep(wait * (attempt + 1) if attempt < tries else 0)
+        raise Remote(told)
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[Download]:
+        """An answer that comes in pieces. Raises Remote, also where it breaks off."""
+        try:
+            with self._client.stream("GET", path, timeout=600.0) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise Remote(_told(answer))
+                yield Download(answer.headers, answer.iter_bytes)
+        except httpx.HTTPError as problem:
+            raise Remote(f"{self._client.base_url}: {problem or type(problem).__name__}") from None
 
     def project(self, name: str) -> dict[str, Any]:
         """The project of this id or name. Raises Remote."""

@@ -47,6 +47,15 @@ async def begin(request: Request) -> Response:
     return answer
 
 
+async def listed(request: Request) -> Response:
+    """Those of the caller: what was interrupted goes on."""
+    here = house(request)
+    identity = await here.identity(request)
+    here.gate.known(identity)
+    piece = here.settings.limits.piece
+    return told({"imports": [_shown(found, piece) for found in here.imports.list(identity.user)]})
+
+
 async def look(request: Request) -> Response:
     """How far it is."""
     here = house(request)

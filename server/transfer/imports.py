@@ -122,6 +122,10 @@ class Imports:
             raise NotFound("import", name)
         return found
 
+    def list(self, user: str) -> list[Import]:
+        """Those of a user, oldest first."""
+        return sorted((one for one in self._known.values() if one.user == user), key=lambda one: (one.created, one.id))
+
     async def begin(self, name: str, size: int, user: str, public: bool) -> Import:
         """Expect a file. Raises AlreadyExists, Refused (the name), TooLarge, RateLimited, Unavailable (no room)."""
         if not self._catalog.alone:

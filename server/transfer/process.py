@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,17 @@ async def built(source: Path, target: Path, tell: Tell) -> dict[str, Any]:
     return _read(answer, child.returncode)
 
 
+def inferred(source: Path) -> dict[str, Any]:
+    """Have a foreign file looked through: its contract, its rows by table, what would be left. Blocks. Raises
+    FileRefused."""
+    seconds = seconds_for(source.stat().st_size)
+    run = command("infer", str(source), f"{seconds:.1f}")
+    with tempfile.TemporaryDirectory(prefix="sharelite-") as scratch:
+        done = subprocess.run(run, stdout=subprocess.PIPE, env=environment(Path(scratch)), timeout=seconds * PATIENCE)
+    lines = done.stdout.splitlines()
+    return _read(msgspec.json.decode(lines[-1]) if lines else {}, done.returncode)
+
+
 async def _heard(child: asyncio.subprocess.Process, tell: Tell) -> dict[str, Any]:
     """The last thing it says that is no progress."""
     assert child.stdout is not None
@@ -71,9 +84,10 @@ async def _heard(child: asyncio.subprocess.Process, tell: Tell) -> dict[str, Any
 
 
 def _read(answer: dict[str, Any], status: int | None) -> dict[str, Any]:
-    if "built" in answer:
-        found: dict[str, Any] = answer["built"]
-        return found
+    for word in ("built", "inferred"):
+        if word in answer:
+            found: dict[str, Any] = answer[word]
+            return found
     if "refused" in answer:
         raise FileRefused(answer["refused"])
     if "disk" in answer:
