@@ -16,6 +16,7 @@ from .errors import ShareliteError
 #: Each is a module of `commands/` with a command of its own name; loaded when it is asked for.
 COMMANDS = {
     "serve": "Serve a data directory.",
+    "cluster": "Make a cell of several nodes, look at it, change its members.",
     "demo": "Serve the demo, filled with real places.",
     "contract": "Check, push, pull, compare and migrate contracts; make types.",
     "projects": "List, make, rename and delete projects of a running server.",

@@ -35,9 +35,11 @@ from .cluster.plan import Plan
 from .cluster.port import Port
 from .config import LOOPBACK_HOSTS, Limits, Settings
 from .errors import NotFound, ShareliteError
+from .introduction import introduced
 from .metrics import Metrics
 from .project import Workers
-from .routes import commits, contracts, exports, faults, images, imports, pages, projects, sql
+from .records import NodeRecord
+from .routes import cell, commits, contracts, exports, faults, images, imports, pages, projects, sql
 from .routes.away import Away, answers
 from .routes.guard import Guard
 from .routes.house import House
@@ -101,10 +103,11 @@ def create_app(
 
 
 class InCell(Struct, frozen=True):
-    """The plan of the cell that a server is a node of, and what opens its end of the replicated log."""
+    """The plan of the cell that a server is a node of, and what opens its end of the replicated log (the last argument:
+    it joins a cell that is there already)."""
 
     plan: Plan
-    port: Callable[[Plan, Node, Path], Port]
+    port: Callable[[Plan, Node, Path, bool], Port]
 
 
 class NoContracts(ShareliteError):
@@ -213,16 +216,26 @@ class Sharelite(Starlette):
         files, data = Files(in_cell=True), self.settings.data
         known = identity(files, data, within.plan.cluster, within.plan.node)
         logger.info("node", extra={"node": known.node, "incarnation": known.incarnation})
-        cell = Cell(within.port(within.plan, known, data))
-        links = Links(within.plan.key, within.plan.cluster, known.node)
-        node = CellNode(within.plan, cell, links, files, data, self._end)
+        plan = within.plan
+        links = Links(plan.key, plan.cluster, known.node)
+        try:
+            await links.listen(plan.me.peer)
+            links.know({name: address.peer for name, address in plan.nodes.items()})
+            known, joins = await introduced(plan, known, files, data, links)
+        except BaseException:
+            await links.close()
+            raise
+        me = NodeRecord(known.node, known.incarnation, plan.me.raft, plan.me.peer, plan.me.url)
+        cell = Cell(within.port(plan, known, data, joins))
+        node = CellNode(plan, cell, links, files, data, self._end)
         catalog = Catalog(files, data, workers, cell, self._functions, Gallery(files, data), cell, node.forwarding)
         links.answer("http", answers(self, self, lambda: cell.delivered))
         contracts = self._contracts()
         node.led = lambda: self._put_contracts(catalog, contracts)
         try:
-            await node.start(catalog)
-            house = self._house(catalog, Signer.of(within.plan.key), node)
+            await node.start(catalog, me if joins else None)
+            node.run(node.register(me))
+            house = self._house(catalog, Signer.of(plan.key), node)
             node.following.altered = house.hall.review
             node.following.gone = lambda project: house.hall.dismiss(project, NotFound("project", project))
             yield house
@@ -286,6 +299,8 @@ class Sharelite(Starlette):
             Route("/v1/contracts/{name}", contracts.look, methods=["GET"]),
             Route("/v1/contracts/{name}", contracts.put, methods=["PUT"]),
             Route("/v1/contracts/{name}/migrate", contracts.migrate, methods=["POST"]),
+            Route("/v1/cluster", cell.look, methods=["GET"]),
+            Route("/v1/cluster", cell.change, methods=["POST"]),
             Route("/", pages.console, methods=["GET"]),
             Route("/healthz", pages.healthz, methods=["GET"]),
             Route("/readyz", pages.readyz, methods=["GET"]),

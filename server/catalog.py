@@ -21,12 +21,22 @@ from msgspec import Struct
 
 from .cluster.cell import Cell
 from .cluster.lane import Lane
-from .errors import AlreadyExists, Damaged, NotFound, NotJudged, NotLeading, Refused, ShareliteError, UnknownOutcome
+from .errors import (
+    AlreadyExists,
+    Damaged,
+    NotFound,
+    NotJudged,
+    NotLeading,
+    Refused,
+    ShareliteError,
+    Unavailable,
+    UnknownOutcome,
+)
 from .model import Base, Edit, Mutation, Operation, Outcome
 from .names import folded, valid_contract_name, valid_project_name
 from .project import Elsewhere, Project, UpgradeReport, Workers, begin, open_road, to_its_end
 from .publishing import Publisher
-from .records import CONTRACT, ContractRecord, ProjectRecord
+from .records import CONTRACT, ContractRecord, NodeRecord, ProjectRecord
 from .road import Replicator, Road
 from .schema.contract import Contract
 from .storage.databases import Databases
@@ -40,6 +50,17 @@ logger = logging.getLogger(__name__)
 CATALOG_ID = "0" * 32
 PROJECTS = "SELECT id, name, state, created, by, contract, public FROM project ORDER BY created, id"
 CONTRACTS = "SELECT name, version, hash, document, created, by FROM contract ORDER BY name, version"
+
+
+NODES = "SELECT id, incarnation, raft, peer, url FROM node"
+HAS_NODES = "SELECT 1 FROM sqlite_schema WHERE name='node'"
+
+
+class NotHere(Unavailable):
+    """Other nodes of the cell have it, this one has nothing of it yet."""
+
+    def __init__(self, project: str) -> None:
+        super().__init__(f"project {project} is not on this node yet")
 
 
 class Migrated(Struct, frozen=True):
@@ -67,6 +88,8 @@ class Catalog:
         self.gallery = gallery
         self._cell, self._elsewhere = cell, elsewhere
         self._making: set[str] = set()
+        #: The nodes of the cell, by id.
+        self.nodes: dict[str, NodeRecord] = {}
         self._files = files
         self._data = data
         self._workers = workers
@@ -101,6 +124,9 @@ class Catalog:
         for name, version, digest, document, created, by in stored:
             record = ContractRecord(name, version, digest, json.loads(document), created, by)
             self._contracts.setdefault(name, []).append(record)
+        if await own.read(lambda c: c.execute(HAS_NODES).fetchall()):
+            nodes: list[Any] = await own.read(lambda c: c.execute(NODES).fetchall())
+            self.nodes = {row[0]: NodeRecord(*row) for row in nodes}
 
     async def close(self) -> None:
         """Close every open project, then the catalog's own."""
@@ -399,10 +425,10 @@ class Catalog:
     def _open_in_cell(
         self, databases: Databases, lane: Lane, functions: Mapping[str, Function] | None = None
     ) -> Project:
-        """Open what is here, behind what the cell has delivered of it. Raises NotFound where it is neither."""
+        """Open what is here, behind what the cell has delivered of it. Raises NotHere where it is neither."""
         first = lane.next()
         if first is None and not databases.log_path.exists():
-            raise NotFound("log of project", databases.project)
+            raise NotHere(databases.project)
         self._files.make_folder(databases.data_path.parent)
         known = self._functions if functions is None else functions
         road = open_road(databases, self._replicator, known, "" if first is None else first.epoch, lane)
@@ -435,7 +461,7 @@ class Catalog:
     # In a cell (`following.py`).
 
     async def found(self, lane: Lane) -> Project:
-        """The catalog's own project as it is here, behind what the cell has delivered. Raises NotFound, Damaged."""
+        """The catalog's own project as it is here, behind what the cell has delivered. Raises NotHere, Damaged."""
         found: Project = await self._on(self._open_in_cell, self._databases(CATALOG_ID), lane)
         return found
 
@@ -475,6 +501,14 @@ class Catalog:
 
     def learn(self, record: ProjectRecord) -> None:
         self._projects[record.id] = record
+
+    async def put_node(self, node: NodeRecord) -> None:
+        """Note where a node of the cell is reached."""
+        values = {"incarnation": node.incarnation, "raft": node.raft, "peer": node.peer, "url": node.url}
+        await self._mutate(Operation("s", "node", (node.id,), values), node.id)
+
+    async def drop_node(self, node: str) -> None:
+        await self._mutate(Operation("d", "node", (node,), {}), node)
 
     def learn_contract(self, record: ContractRecord) -> None:
         """The next version of a contract; one that is known already is the same."""

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from .catalog import CATALOG_ID, Catalog
 from .cluster.cell import Cell
 from .cluster.forwarding import Forwarding, NotHere
 from .cluster.links import Links, Told, Unreachable
 from .cluster.plan import Plan
-from .cluster.port import Role
+from .cluster.port import Member, Role, Status
 from .errors import NotFound, NotJudged, NotLeading, ShareliteError, UnknownOutcome
 from .following import Following
 from .levelling import Levelling
+from .records import NodeRecord
 from .storage.files import Files
 
 logger = logging.getLogger(__name__)
@@ -27,8 +30,11 @@ logger = logging.getLogger(__name__)
 #: How long a question waits until somebody leads, and until this node is as far as the answer.
 LEADER_SECONDS = 8.0
 LEVEL_SECONDS = 8.0
+STATUS_SECONDS = 1.0
 PAUSE = 0.005
 HAND_OVER_SECONDS = 5.0
+REGISTER_SECONDS = 1.0
+JOIN_SECONDS = 30.0
 
 
 class CellNode:
@@ -45,27 +51,33 @@ class CellNode:
         self.led: Callable[[], Awaitable[None]] = _nothing
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.forwarding.greet = self._greet
+        self.forwarding.greet, self.forwarding.fresh = self._greet, self.fresh
         links.answer("barrier", self._asked_barrier)
         links.answer("greet", self._asked_greet)
+        links.answer("status", self._status)
+        links.answer("register", self._asked_register)
+        links.answer("join", self._asked_join)
+        links.answer("members", self._asked_members)
 
-    async def start(self, catalog: Catalog) -> None:
-        """Listen, begin with Raft, and wait until there is a catalog. Raises OSError."""
+    async def start(self, catalog: Catalog, joins: NodeRecord | None = None) -> None:
+        """Begin with Raft, and wait until there is a catalog. `joins`: this node, as it is to be made a member."""
         self.catalog = catalog
         self.following = Following(catalog, self.cell, self.broken)
         self.levelling = Levelling(self.cell, self.links, catalog, self.following, self._files, self._data)
-        host, _, port = self.plan.me.peer.rpartition(":")
-        await self.links.start(host.strip("[]"), int(port))
-        self.links.know({name: address.peer for name, address in self.plan.nodes.items()})
         self.cell.unattended = self._passed_on(self.following.attend)
         self.cell.changed = self._passed_on(self._role_changed)
         self.cell.failed = self._passed_on(self._ended)
         self.cell.install = self._install
         self.cell.start()
+        joining = self.run(self._join(joins)) if joins is not None else None
         await self.following.start()
-        self._run(self.levelling.run())
+        if joining is not None:
+            await joining
+        self.following.nodes_changed = self._know
+        self._know()
+        self.run(self.levelling.run())
         if self.cell.leading:
-            self._run(self._lead())
+            self.run(self._lead())
 
     async def close(self) -> None:
         """End, after the catalog was closed."""
@@ -85,14 +97,69 @@ class CellNode:
             except (NotJudged, TimeoutError) as problem:
                 logger.warning("leadership was not handed over: %s", problem)
 
+    async def register(self, me: NodeRecord) -> None:
+        """Have the cell know where this node is reached."""
+        while self.catalog.nodes.get(me.id) != me:
+            try:
+                await self.ask_leader("register", msgspec.structs.astuple(me))
+                await asyncio.sleep(PAUSE)
+            except (NotJudged, Told) as problem:
+                logger.info("not registered yet: %s", problem)
+                await asyncio.sleep(REGISTER_SECONDS)
+
+    def _know(self) -> None:
+        """Links to every node that the plan or the catalog names."""
+        planned = {name: address.peer for name, address in self.plan.nodes.items()}
+        self.links.know(planned | {id: node.peer for id, node in self.catalog.nodes.items()})
+
+    async def _join(self, me: NodeRecord) -> None:
+        """Fetch everything, then ask to be a member; from then on Raft brings what follows."""
+        while True:
+            try:
+                await self.levelling.install(0)
+                for node in self.links.reachable():
+                    try:
+                        await self.links.ask(node, "join", msgspec.structs.astuple(me), JOIN_SECONDS)
+                        return
+                    except Told as told:
+                        logger.info("node %s: %s", node, told)
+            except (ShareliteError, OSError) as problem:
+                logger.warning("not a member yet: %s", problem)
+            await asyncio.sleep(REGISTER_SECONDS)
+
+    async def _asked_members(self, node: str, content: Any) -> dict[str, int] | None:
+        if not self.following.ready:
+            return None
+        return {id: known.incarnation for id, known in self.catalog.nodes.items()}
+
+    async def _asked_register(self, node: str, content: Any) -> int:
+        if not self.cell.leading:
+            raise NotHere
+        await self.catalog.put_node(NodeRecord(*content))
+        return self.cell.delivered
+
+    async def _asked_join(self, node: str, content: Any) -> int:
+        """One change at a time; one that was begun and not finished is gone on with."""
+        if not self.cell.leading:
+            raise NotHere
+        me, port = NodeRecord(*content), self.cell.port
+        member = Member(me.id, me.incarnation, me.raft)
+        status = await asyncio.wrap_future(port.status())
+        if member not in status.members:
+            if any(each.node == me.id for each in status.members):
+                await asyncio.wrap_future(port.remove(me.id))
+            await asyncio.wrap_future(port.add(member))
+        await self.catalog.put_node(me)
+        return self.cell.delivered
+
     def broken(self, problem: BaseException) -> None:
         """Files cannot be written or read: this node must not go on as if they could."""
         self._ended(f"{type(problem).__name__}: {problem}")
 
-    async def ask_leader(self, name: str, content: Any) -> Any:
+    async def ask_leader(self, name: str, content: Any, seconds: float = LEADER_SECONDS) -> Any:
         """Ask whoever leads; this node too may be it. Raises NotLeading where nobody does, UnknownOutcome where the
         question may have had its effect, Told."""
-        deadline = self._loop.time() + LEADER_SECONDS
+        deadline = self._loop.time() + seconds
         while self._loop.time() < deadline:
             leader = self.cell.role.leader_node
             try:
@@ -118,6 +185,10 @@ class CellNode:
         except (UnknownOutcome, Told):
             raise NotLeading from None
 
+    async def fresh(self, project: str, strict: bool = False) -> None:
+        """Until a project is here as it was acknowledged to anybody before this call. Raises NotFound, NotLeading."""
+        await self.level(project, await self.barrier(strict))
+
     async def level(self, project: str, index: int) -> None:
         """Until the catalog and a project are here as of an index. Raises NotFound, and NotLeading if it takes long."""
         try:
@@ -141,10 +212,55 @@ class CellNode:
 
     def leader_url(self) -> str:
         """Where clients reach the leader. Raises NotLeading."""
-        leader = self.plan.nodes.get(self.cell.role.leader_node or "")
-        if leader is None:
+        url = self._url(self.cell.role.leader_node or "")
+        if url is None:
             raise NotLeading
-        return leader.url.rstrip("/")
+        return url.rstrip("/")
+
+    async def described(self) -> dict[str, Any]:
+        """The cell as its leader sees it, or, where there is none, as this node does."""
+        try:
+            found: dict[str, Any] = await self.ask_leader("status", None, STATUS_SECONDS)
+        except (NotLeading, UnknownOutcome, Told):
+            found = await self._status("", None)
+        return {**found, "node": self.links.me, "trouble": self.trouble()}
+
+    async def _status(self, node: str, content: Any) -> dict[str, Any]:
+        status = await asyncio.wrap_future(self.cell.port.status())
+        leader = status.role.leader_node
+        nodes = [
+            {
+                "node": member.node,
+                "role": "leader" if member.node == leader else "follower",
+                "connected": member.node == status.node or member.node in status.connected,
+                "behind": _behind(status, member.node),
+                "url": self._url(member.node),
+            }
+            for member in status.members
+        ]
+        return {"cluster": self.plan.cluster, "leads": leader, "term": status.role.term, "nodes": nodes}
+
+    def _url(self, node: str) -> str | None:
+        known = self.catalog.nodes.get(node) or self.plan.nodes.get(node)
+        return None if known is None else known.url
+
+    def trouble(self) -> list[str]:
+        """Why this node should not be asked now; empty while all is well."""
+        found = [] if self.cell.role.leader_node is not None else ["the cell has no leader"]
+        return found + [f"project {lane.project} differs from the cell" for lane in self.cell.differing()]
+
+    async def led_by_somebody(self) -> None:
+        """Until there is a leader. Raises NotLeading if that takes long."""
+        deadline = self._loop.time() + LEADER_SECONDS
+        while self.cell.role.leader_node is None:
+            if self._loop.time() > deadline:
+                raise NotLeading
+            await asyncio.sleep(PAUSE)
+
+    async def remove(self, node: str) -> None:
+        """Take a node out of the cell. At the leader. Raises MembershipRefused, NotLeader, UnknownOutcome."""
+        await asyncio.wrap_future(self.cell.port.remove(node))
+        await self.catalog.drop_node(node)
 
     def _install(self, index: int) -> None:
         """Port's thread, which waits meanwhile."""
@@ -155,7 +271,7 @@ class CellNode:
         self.following.stir()
         if not self.following.ready:
             return
-        self._run(self._lead() if role.leader else self._step_back())
+        self.run(self._lead() if role.leader else self._step_back())
 
     async def _lead(self) -> None:
         """What was interrupted is the new leader's to finish."""
@@ -193,10 +309,12 @@ class CellNode:
         await self.catalog.greet(project)
         return self.cell.delivered
 
-    def _run(self, work: Any) -> None:
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Until it is done, or this node ends."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _passed_on(self, function: Callable[[Any], None]) -> Callable[[Any], None]:
         """For the port's thread: the same on the loop, if that still runs."""
@@ -206,6 +324,13 @@ class CellNode:
                 self._loop.call_soon_threadsafe(function, argument)
 
         return call
+
+
+def _behind(status: Status, node: str) -> int | None:
+    """Records that a node still lacks, as far as this one knows."""
+    if node == status.node:
+        return status.committed - status.delivered
+    return status.committed - status.matched[node] if node in status.matched else None
 
 
 async def _nothing() -> None: ...

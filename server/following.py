@@ -15,12 +15,12 @@ from typing import Any
 import apsw
 import msgspec
 
-from .catalog import CATALOG_ID, Catalog
+from .catalog import CATALOG_ID, Catalog, NotHere
 from .cluster.cell import Cell
-from .errors import Damaged, NotFound, NotLeading, ShareliteError, UnknownOutcome
+from .errors import Damaged, NotLeading, ShareliteError, UnknownOutcome
 from .model import Change
 from .project import Project
-from .records import ContractRecord, ProjectRecord
+from .records import ContractRecord, NodeRecord, ProjectRecord
 from .sync.wire import decode_commit
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Following:
         self._catalog, self._cell, self._broken = catalog, cell, broken
         self.altered: Callable[[ProjectRecord], None] = lambda record: None
         self.gone: Callable[[str], None] = lambda project: None
+        self.nodes_changed: Callable[[], None] = lambda: None
         self._own: Project | None = None
         self._learnt = 0
         self._news = asyncio.Event()
@@ -97,7 +98,7 @@ class Following:
             self._news.clear()
             try:
                 return await self._catalog.found(lane)
-            except (NotFound, Damaged):
+            except (NotHere, Damaged):
                 if not self._cell.leading:
                     await self._news.wait()
                     continue
@@ -147,6 +148,14 @@ class Following:
             fields = _of(ContractRecord, new) | {"document": json.loads(new["document"])}
             name, version = change.key
             self._catalog.learn_contract(ContractRecord(name=str(name), version=int(str(version)), **fields))
+        elif change.table == "node":
+            id = str(change.key[0])
+            known = {} if id not in self._catalog.nodes else msgspec.structs.asdict(self._catalog.nodes[id])
+            if change.op == "d":
+                self._catalog.nodes.pop(id, None)
+            else:
+                self._catalog.nodes[id] = NodeRecord(**{**known, "id": id, **new})
+            self.nodes_changed()
         elif change.table == "project":
             await self._learn_project(str(change.key[0]), change.op, _of(ProjectRecord, new))
 

@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 import msgpack
 
-from .catalog import CATALOG_ID, Catalog
+from .catalog import CATALOG_ID, Catalog, NotHere
 from .cluster.cell import Cell
 from .cluster.lane import Lane
 from .cluster.links import Links, Told, Unreachable
@@ -145,7 +145,7 @@ class Levelling:
     async def _position(self, id: str) -> tuple[int, bytes]:
         try:
             project = await self._project(id)
-        except NotFound:  # nothing of it is here yet
+        except NotHere:
             project = None
         return (0, START) if project is None else (project.position.seq, project.position.digest)
 

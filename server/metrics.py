@@ -33,8 +33,23 @@ class Metrics:
         self.passes = Histogram(
             "sharelite_fanout_seconds", "Time to serve every websocket of a project once", buckets=SECONDS, registry=all
         )
+        self._cell: dict[str, Gauge] = {}
         self.committed = self.mutations.labels("committed")
         self.settled = self.mutations.labels("settled")
+
+    def cell(self, leading: bool, term: int, delivered: int, waiting: int, differing: int) -> None:
+        """How this node of a cell is now."""
+        figures = {
+            "leading": ("Whether this node leads its cell", leading),
+            "term": ("The term of the cell's leader", term),
+            "delivered": ("The newest record of the cell that this node has heard of", delivered),
+            "waiting_bytes": ("What was delivered and is not in the files yet", waiting),
+            "differing_projects": ("Projects whose rows here are not those of the cell", differing),
+        }
+        for name, (text, value) in figures.items():
+            if name not in self._cell:
+                self._cell[name] = Gauge(f"sharelite_cell_{name}", text, registry=self._registry)
+            self._cell[name].set(value)
 
     def page(self) -> bytes:
         """The page that Prometheus reads."""

@@ -96,6 +96,25 @@ ERRORS = {
     503: "Not now; try again",
 }
 SCHEMAS: JSON = {
+    "Cell": _object(
+        "cluster node leads term nodes trouble",
+        cluster=TEXT,
+        node=TEXT,
+        leads=_maybe(TEXT),
+        term=WHOLE,
+        nodes=_list(
+            _object(
+                "node role connected behind url",
+                node=TEXT,
+                role={"enum": ["leader", "follower"]},
+                connected=BOOLEAN,
+                behind=_maybe(WHOLE),
+                url=_maybe(TEXT),
+            )
+        ),
+        trouble=_list(TEXT),
+    ),
+    "CellChange": {**_object("", remove=TEXT, transfer=_maybe(TEXT)), "minProperties": 1, "maxProperties": 1},
     "Fault": _object("message", message=TEXT, table=TEXT, key=LIST, pointer=TEXT),
     "Error": _object(
         "error",
@@ -448,6 +467,14 @@ PATHS: JSON = {
             "All has come: make the project",
             _answers(403, 404, 408, 409, 413, 415, _202=_good("It is being read; look how far it is", _ref("Import"))),
             {**_object("", hash={"type": "string", "pattern": "^[0-9a-f]{64}$"}), "additionalProperties": False},
+        ),
+    },
+    "/v1/cluster": {
+        "get": _operation("The cell that this server is a node of", _answers(404, _200=_good("Cell", _ref("Cell")))),
+        "post": _operation(
+            "Take a node out, or have another one lead",
+            _answers(403, 404, 408, 409, 413, 415, _200=_good("Cell", _ref("Cell"))),
+            _ref("CellChange"),
         ),
     },
     "/v1/contracts": {

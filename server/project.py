@@ -73,6 +73,9 @@ class Elsewhere(Protocol):
     def again(self, project: Project, mutation: Mutation, future: asyncio.Future[Outcome], problem: NotJudged) -> None:
         """This node stopped leading with the mutation on its way: see to its answer."""
 
+    async def fresh(self, project: str) -> None:
+        """Until a project is here as whoever leads has acknowledged it. Raises NotLeading."""
+
     async def greet(self, project: str) -> None:
         """Have the leader bring a project to the newest version of its contract, if it can, and wait for it."""
 
@@ -251,6 +254,12 @@ class Project:
             return function(connection)
         finally:
             connection.close()
+
+    async def fresh(self) -> None:
+        """Until everything that was acknowledged before this call is here. Raises Unavailable where a node of a cell
+        cannot prove that."""
+        if self._elsewhere is not None:
+            await self._elsewhere.fresh(self.id)
 
     async def commits(self, after: int, limit: int = 1000) -> list[EncodedCommit]:
         """Commits after a version from the log: at least one if there is one, at most `limit` or some 4 MiB.

@@ -1,4 +1,4 @@
-"""The rows of the catalog: its contract, and its projects and contracts as plain values."""
+"""The rows of the catalog: its contract, and its projects, contracts and nodes as plain values."""
 
 from __future__ import annotations
 
@@ -44,6 +44,20 @@ CONTRACT: dict[str, Any] = {
                 },
             },
         },
+        "node": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "incarnation", "raft", "peer", "url"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "incarnation": {"type": "integer", "minimum": 1},
+                    "raft": {"type": "string"},
+                    "peer": {"type": "string"},
+                    "url": {"type": "string"},
+                },
+            },
+        },
         "grant": {
             "type": "array",
             "x-sql": {"key": ["project", "user"]},
@@ -82,3 +96,14 @@ class ContractRecord(Struct, frozen=True):
     document: dict[str, Any]
     created: int
     by: str
+
+
+class NodeRecord(Struct, frozen=True):
+    """A node of the cell: where the others and clients reach it. One that came back without what it had has a higher
+    incarnation."""
+
+    id: str
+    incarnation: int
+    raft: str
+    peer: str
+    url: str

@@ -84,10 +84,13 @@ def check(statements: Sequence[Statement]) -> None:
 
 
 async def reached(project: Project, request: Request) -> None:
-    """Wait until this node has the version that the caller has seen. Raises Unavailable.
+    """Wait until this node has the version that the caller has seen, or everything that anybody was told. Raises
+    Unavailable.
 
     A node that is alone has the newest version always, so that every read of it is linearizable.
     """
+    if request.level == "linearizable":
+        await project.fresh()
     if project.version >= request.version:
         return
     news = asyncio.Event()

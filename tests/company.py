@@ -32,6 +32,8 @@ class Company:
     def app(self, name: str, **options: Any) -> Sharelite:
         plan = Plan("c" * 32, name, KEY, self.addresses)
         port = self.memory.port(name)
+        # A node that has a journal is known to its cell.
+        (self.folder / name / "raft" / "journal").mkdir(parents=True, exist_ok=True)
         return create_app(self.folder / name, cell=InCell(plan, lambda *_: port), **options)
 
     def start(self, *names: str, **options: Any) -> None:

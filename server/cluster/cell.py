@@ -93,6 +93,11 @@ class Cell:
         """Whether this node leads, and everything committed before it did is in its lanes."""
         return self.role.leader
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that were delivered and are not in the files yet."""
+        return self._bytes
+
     def start(self) -> None:
         self.port.start(self)
 
@@ -116,6 +121,12 @@ class Cell:
     def lanes(self) -> list[Lane]:
         with self._lock:
             return list(self._lanes.values())
+
+    def differing(self) -> list[Lane]:
+        """Projects whose rows here were not those of whoever proposed last."""
+        return [
+            lane for lane in self.lanes() if lane.compared is not None and lane.compared.mine != lane.compared.stated
+        ]
 
     def forget(self, project: str) -> None:
         """The project is deleted."""

@@ -66,6 +66,7 @@ class Forwarding:
     ) -> None:
         self._cell, self._links, self._opened = cell, links, opened
         self.broken = broken
+        self.fresh: Callable[[str], Coroutine[Any, Any, None]] = _nobody
         self.greet: Callable[[str], Coroutine[Any, Any, None]] = _nobody
         self._leader: str | None = None
         self._news = asyncio.Event()

@@ -90,6 +90,11 @@ class Lane:
             self._differs(self)
         return mine == stated
 
+    @property
+    def differs(self) -> bool:
+        """Whether the rows here were others when they were compared last."""
+        return self.compared is not None and self.compared.mine != self.compared.stated
+
     def first(self) -> Delivered | None:
         """The next one; it stays until `done`."""
         with self._changed:

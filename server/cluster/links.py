@@ -46,6 +46,15 @@ class Unreachable(NotJudged):
         return f"node {self.node} {'did not answer' if self.asked else 'cannot be reached'}"
 
 
+class NotYet(ShareliteError):
+    """This node has not begun, or is of an older release."""
+
+    code = "not_yet"
+
+    def __str__(self) -> str:
+        return "this node cannot answer that yet"
+
+
 class Told(ShareliteError):
     """What another node raised."""
 
@@ -162,6 +171,11 @@ class Links:
         """Register what answers a question of this name, or takes such news."""
         self._answers[name] = answer
 
+    async def listen(self, address: str) -> None:
+        """At `host:port`. Raises OSError."""
+        host, _, port = address.rpartition(":")
+        await self.start(host.strip("[]"), int(port))
+
     async def start(self, host: str, port: int) -> None:
         """Listen. Raises OSError."""
         self._server = await serve(self._serve, host, port, **_OPTIONS)
@@ -251,7 +265,8 @@ class Links:
         self, outgoing: asyncio.Queue[bytes], node: str, kind: int, number: int, name: str, content: Any
     ) -> None:
         try:
-            answer = self._answers[name]
+            if (answer := self._answers.get(name)) is None:
+                raise NotYet
             told, reply = ANSWER, await answer(node, content)
         except ShareliteError as problem:
             told, reply = PROBLEM, [problem.code, str(problem), getattr(problem, "retry_after", None)]

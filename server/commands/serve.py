@@ -20,8 +20,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from .. import logs
-from ..app import Sharelite, create_app
+from ..app import InCell, Sharelite, create_app
+from ..cluster.plan import Plan, read_plan
+from ..cluster.port import Member, Port
 from ..errors import ShareliteError
+from ..storage.node import Node
 from .listening import Server, configured
 
 logger = logging.getLogger(__name__)
@@ -38,6 +41,18 @@ class CannotServe(ShareliteError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class NodeEnded(ShareliteError):
+    """A node of a cell that cannot trust or write its files ends; the others go on without it."""
+
+    code = "node_ended"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"this node of the cell has ended: {self.why}"
 
 
 @click.command()
@@ -57,6 +72,14 @@ class CannotServe(ShareliteError):
 @click.option("--origin", "origins", multiple=True, help="Another site whose pages may call, e.g. https://app.example.")
 @click.option("--name", "names", multiple=True, help="A host name this server goes by; others are turned away.")
 @click.option("--public", multiple=True, help="A pattern of projects that everybody may read, e.g. 'demo-*'.")
+@click.option(
+    "--cluster",
+    "plan",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar="SHARELITE_CLUSTER",
+    show_envvar=True,
+    help="The plan of the cell that this is a node of (see `sharelite cluster --help`).",
+)
 @click.option("--log", "form", type=click.Choice(["rich", "json"]), help="Default: rich at a terminal, else json.")
 @click.option("--log-level", default="INFO", type=click.Choice(LEVELS), show_default=True)
 def serve(
@@ -68,6 +91,7 @@ def serve(
     origins: tuple[str, ...],
     names: tuple[str, ...],
     public: tuple[str, ...],
+    plan: Path | None,
     form: logs.Form | None,
     log_level: str,
 ) -> None:
@@ -79,13 +103,28 @@ def serve(
     Examples:
       sharelite serve data
       sharelite serve data --port 0 --contracts contracts
+      sharelite serve data --cluster plans/a.toml
       sharelite serve data --host 0.0.0.0 --keys keys.json --origin https://app.example
     """
     if keys is None and not is_loopback(host):
         raise CannotServe(f"--host {host} can be reached by others, so it needs --keys; see `sharelite token --help`")
     logs.set_up(form or ("rich" if sys.stderr.isatty() else "json"), log_level)
-    app = create_app(data, contracts=contracts, keys=keys, origins=origins, hosts=names or None, public=public)
+    cell = None if plan is None else InCell(read_plan(plan), raft_port)
+    app = create_app(
+        data, contracts=contracts, keys=keys, origins=origins, hosts=names or None, public=public, cell=cell
+    )
     run(app, host, port, "" if keys else "no keys: whoever can reach this address owns every project")
+
+
+def raft_port(plan: Plan, node: Node, data: Path, joins: bool) -> Port:
+    """This node's end of the replicated log: a Raft process of its own. Raises SetupInvalid."""
+    from ..cluster.raft.handle import Handle
+    from ..cluster.raft.setup import Setup
+
+    members = {name: Member(name, 1, address.raft) for name, address in plan.nodes.items()}
+    me = Member(node.node, node.incarnation, plan.me.raft)
+    founders = () if joins else tuple(members.values())
+    return Handle(Setup(data / "raft", plan.cluster, me, founders, plan.key))
 
 
 def run(app: Sharelite, host: str, port: int, note: str = "") -> None:
@@ -132,10 +171,29 @@ def open_many_files() -> None:
 
 
 async def _serve(app: Sharelite, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """The life of the data directory is around that of the listener, so that its errors are ours to tell."""
-    async with app.running():
-        server = Server(configured(app, lifespan="off"), ready, app.farewell)
-        await server.serve(sockets=[listener])
+    """The life of the data directory is around that of the listener, so that its errors are ours to tell.
+
+    Raises NodeEnded where a node of a cell could not go on.
+    """
+    why: list[str] = []
+    task = asyncio.current_task()
+    server = Server(configured(app, lifespan="off"), ready, app.farewell)
+
+    def ended(reason: str) -> None:
+        why.append(reason)
+        server.should_exit = True
+        if not server.started and task is not None:
+            task.cancel()
+
+    app.ended = ended
+    try:
+        async with app.running():
+            await server.serve(sockets=[listener])
+    except asyncio.CancelledError:
+        if not why:
+            raise
+    if why:
+        raise NodeEnded(why[0])
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -54,6 +54,9 @@ class Away:
 
 
 def _changes(scope: Scope) -> bool:
+    """Uploads are where they began: at the leader."""
+    if scope["path"].startswith("/v1/imports/"):
+        return True
     return scope["method"] not in SAFE_METHODS and not scope["path"].endswith("/mutations")
 
 

@@ -27,6 +27,8 @@ STATUS = {
     "destructive": 409,
     "exists": 409,
     "id_reused": 409,
+    "membership_refused": 409,
+    "not_leader": 503,
     "out_of_order": 409,
     "unique": 409,
     "expired_id": 410,

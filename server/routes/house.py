@@ -86,8 +86,7 @@ class House:
         except NotFound:
             raise Unauthenticated if identity.anonymous else NotFound("project", project[:64]) from None
         role = self.gate.enter(identity, record, needed)
-        if request.method == "GET":
-            await self._fresh(request, record.id)
+        await self._fresh(request, record.id)
         return record, identity, role
 
     async def _fresh(self, request: Request, project: str) -> None:
@@ -97,7 +96,7 @@ class House:
         if level not in LEVELS:
             raise BadRequest(f"level: needs one of {', '.join(LEVELS)}")
         if level in ("linearizable", "strict") and self.node is not None:
-            await self.node.level(project, await self.node.barrier(level == "strict"))
+            await self.node.fresh(project, level == "strict")
         if least is not None:
             if not (least.isascii() and least.isdecimal() and len(least) <= 16):
                 raise BadRequest("at_least: needs a version")

@@ -74,9 +74,12 @@ async def healthz(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """The server takes requests. Raises Unavailable while it does not, or while a project stands still."""
-    for project in house(request).catalog.opened():
+    here = house(request)
+    for project in here.catalog.opened():
         if project.trouble is not None:
             raise Unavailable(f"project {project.id}: {project.trouble}")
+    if here.node is not None and (trouble := here.node.trouble()):
+        raise Unavailable("; ".join(trouble))
     return told({"status": "ready"})
 
 
@@ -84,6 +87,9 @@ async def metrics(request: Request) -> Response:
     """Figures for Prometheus; for owners of everything, where there are keys."""
     here = house(request)
     here.gate.demand(await here.identity(request), "owner")
+    if here.node is not None:
+        cell = here.node.cell
+        here.metrics.cell(cell.leading, cell.role.term, cell.delivered, cell.waiting, len(cell.differing()))
     return Response(here.metrics.page(), headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
 
 

@@ -40,7 +40,13 @@ def identity(files: Files, data: Path, cluster: str = "", node: str = "") -> Nod
     if known.format != FORMAT:
         raise Damaged(str(path), f"has format {known.format}; this release reads format {FORMAT}")
     if cluster and (known.cluster, known.node) != (cluster, node):
-        raise Damaged(
-            str(path), f"belongs to node {known.node} of cluster {known.cluster}, not to {node} of {cluster}"
-        )
+        raise Damaged(str(path), f"belongs to node {known.node} of cluster {known.cluster}, not to {node} of {cluster}")
     return known
+
+
+def renamed(files: Files, data: Path, node: str, incarnation: int | None = None) -> Node:
+    """The identity with another name for the node, or another incarnation."""
+    known = identity(files, data)
+    made = Node(FORMAT, known.cluster, node, known.incarnation if incarnation is None else incarnation)
+    files.write(data / "node.json", msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+    return made

@@ -1,0 +1,57 @@
+"""The cell that this server is a node of: who belongs to it, who leads, and changing that."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET, Struct, UnsetType
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import BadRequest, NotFound
+from . import bodies
+from .answers import told
+from .house import House, house
+
+if TYPE_CHECKING:
+    from ..cellnode import CellNode
+
+
+class Change(Struct, forbid_unknown_fields=True):
+    """One of them. `transfer`: to whom; null: to whoever is most level."""
+
+    remove: str | UnsetType = UNSET
+    transfer: str | None | UnsetType = UNSET
+
+
+async def look(request: Request) -> Response:
+    here = house(request)
+    here.gate.known(await here.identity(request))
+    return told(await _node(here).described())
+
+
+async def change(request: Request) -> Response:
+    """Take a node out, or have another one lead. Only the leader can; it is asked wherever this arrives."""
+    here = house(request)
+    identity = await here.identity(request)
+    here.gate.demand(identity, "owner")
+    node = _node(here)
+    limits = here.settings.limits
+    wanted = await bodies.decode(await bodies.read(request, limits.body, limits.body_seconds), Change)
+    if (wanted.remove is UNSET) == (wanted.transfer is UNSET):
+        raise BadRequest("one of remove and transfer is needed")
+    if wanted.remove is not UNSET:
+        await node.remove(wanted.remove)
+    else:
+        assert wanted.transfer is not UNSET
+        await asyncio.wrap_future(node.cell.port.transfer(wanted.transfer))
+        await node.led_by_somebody()
+    return told(await node.described())
+
+
+def _node(here: House) -> CellNode:
+    """Raises NotFound."""
+    if here.node is None:
+        raise NotFound("cell", "of this server, which is alone")
+    return here.node

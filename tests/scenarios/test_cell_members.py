@@ -1,0 +1,74 @@
+"""Nodes that come, go, and come back with nothing (SPEC K62, K67)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cell_story import Story, settled
+from tests.cellular import Cellular, cellular, look, node_address
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Iterator[Cellular]:
+    with cellular(tmp_path) as made:
+        yield made
+
+
+def test_a_wiped_node_comes_back_as_another_member(cell: Cellular) -> None:  # K62, K67
+    story = Story(cell)
+    with story.running():
+        story.until_acked(30)
+        leader = cell.leader().name
+        victim = next(name for name in "abc" if name != leader)
+        cell[victim].kill()
+        shutil.rmtree(cell[victim].data)
+        story.until_acked(10)
+        cell.start(victim)
+        settled(cell)
+        story.until_acked(10)
+    story.check()
+    assert json.loads((cell[victim].data / "node.json").read_text())["incarnation"] == 2
+    cell.stop()
+    story.check_files()
+
+
+def test_a_new_node_joins_while_others_write_and_another_may_leave(cell: Cellular) -> None:  # K67
+    story = Story(cell)
+    with story.running():
+        story.until_acked(30)
+        cell.addresses["d"] = node_address()
+        cell.nodes["d"] = cell.made("d", joins=True)
+        cell.start("d")
+        settled(cell)
+        assert {each["node"] for each in members(cell)} == set("abcd")
+        leader = cell.leader().name
+        leaves = next(name for name in "abc" if name != leader)
+        assert cell["d"].ask("POST", "/v1/cluster", {"remove": leaves})[0] == 200
+        cell[leaves].stop()
+        del cell.nodes[leaves]
+        settled(cell)
+        assert {each["node"] for each in members(cell)} == set("abcd") - {leaves}
+        story.until_acked(10)
+    story.check()
+    cell.stop()
+    story.check_files()
+
+
+def members(cell: Cellular) -> list[dict[str, object]]:
+    told = look(cell.leader())
+    assert told is not None
+    found: list[dict[str, object]] = told["nodes"]
+    return found
+
+
+def test_leadership_is_handed_to_whoever_is_named(cell: Cellular) -> None:  # K66
+    leader = cell.leader().name
+    heir = next(name for name in "abc" if name != leader)
+    status, answer = cell[leader].ask("POST", "/v1/cluster", {"transfer": heir})
+    assert (status, answer["leads"]) == (200, heir)
+    assert cell.leader().name == heir
