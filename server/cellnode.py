@@ -223,22 +223,24 @@ class CellNode:
             found: dict[str, Any] = await self.ask_leader("status", None, STATUS_SECONDS)
         except (NotLeading, UnknownOutcome, Told):
             found = await self._status("", None)
-        return {**found, "node": self.links.me, "trouble": self.trouble()}
+        leads = found["leads"] or self.cell.role.leader_node
+        for each in found["nodes"]:
+            each["role"] = "leader" if each["node"] == leads else "follower"
+        return {**found, "leads": leads, "node": self.links.me, "trouble": self.trouble()}
 
     async def _status(self, node: str, content: Any) -> dict[str, Any]:
         status = await asyncio.wrap_future(self.cell.port.status())
-        leader = status.role.leader_node
         nodes = [
             {
                 "node": member.node,
-                "role": "leader" if member.node == leader else "follower",
                 "connected": member.node == status.node or member.node in status.connected,
                 "behind": _behind(status, member.node),
                 "url": self._url(member.node),
             }
             for member in status.members
         ]
-        return {"cluster": self.plan.cluster, "leads": leader, "term": status.role.term, "nodes": nodes}
+        role = self.cell.role
+        return {"cluster": self.plan.cluster, "leads": role.leader_node, "term": role.term, "nodes": nodes}
 
     def _url(self, node: str) -> str | None:
         known = self.catalog.nodes.get(node) or self.plan.nodes.get(node)
@@ -249,10 +251,10 @@ class CellNode:
         found = [] if self.cell.role.leader_node is not None else ["the cell has no leader"]
         return found + [f"project {lane.project} differs from the cell" for lane in self.cell.differing()]
 
-    async def led_by_somebody(self) -> None:
-        """Until there is a leader. Raises NotLeading if that takes long."""
+    async def led_by_another(self) -> None:
+        """Until another node leads, as far as is known here. Raises NotLeading if that takes long."""
         deadline = self._loop.time() + LEADER_SECONDS
-        while self.cell.role.leader_node is None:
+        while self.cell.role.leader_node in (None, self.links.me):
             if self._loop.time() > deadline:
                 raise NotLeading
             await asyncio.sleep(PAUSE)

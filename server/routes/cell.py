@@ -46,7 +46,7 @@ async def change(request: Request) -> Response:
     else:
         assert wanted.transfer is not UNSET
         await asyncio.wrap_future(node.cell.port.transfer(wanted.transfer))
-        await node.led_by_somebody()
+        await node.led_by_another()
     return told(await node.described())
 
 
