@@ -201,8 +201,8 @@ class Sharelite(Starlette):
     async def _alone(self, workers: Workers) -> AsyncIterator[House]:
         files = Files()
         logger.info("node", extra={"node": identity(files, self.settings.data).node})
-        gallery = Gallery(files, self.settings.data)
-        catalog = Catalog(files, self.settings.data, workers, Alone(), self._functions, gallery)
+        data, limits = self.settings.data, self.settings.limits
+        catalog = Catalog(files, data, workers, Alone(), self._functions, Gallery(files, data), limits=limits)
         try:
             await catalog.start()
             await self._put_contracts(catalog, self._contracts())
@@ -228,7 +228,8 @@ class Sharelite(Starlette):
         me = NodeRecord(known.node, known.incarnation, plan.me.raft, plan.me.peer, plan.me.url)
         cell = Cell(within.port(plan, known, data, joins))
         node = CellNode(plan, cell, links, files, data, self._end)
-        catalog = Catalog(files, data, workers, cell, self._functions, Gallery(files, data), cell, node.forwarding)
+        gallery, limits = Gallery(files, data), self.settings.limits
+        catalog = Catalog(files, data, workers, cell, self._functions, gallery, cell, node.forwarding, limits=limits)
         links.answer("http", answers(self, self, lambda: cell.delivered))
         contracts = self._contracts()
         node.led = lambda: self._put_contracts(catalog, contracts)
@@ -250,7 +251,9 @@ class Sharelite(Starlette):
         hall = Hall(catalog, self._gate, self.settings, self.metrics, keys, halls)
         if halls is not None:
             halls.hall = hall
-        return House(catalog, self._gate, hall, self.settings, self.metrics, keys, node)
+        house = House(catalog, self._gate, hall, self.settings, self.metrics, keys, node)
+        catalog.when_stopped(house.stopped)
+        return house
 
     def _end(self, why: str) -> None:
         self.ended(why)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from .catalog import CATALOG_ID, Catalog
+from .catalog import Catalog
 from .cluster.cell import Cell
 from .cluster.forwarding import Forwarding, NotHere
 from .cluster.links import Links, Told, Unreachable
@@ -24,6 +24,7 @@ from .following import Following
 from .levelling import Levelling
 from .records import NodeRecord
 from .storage.files import Files
+from .yard import CATALOG_ID
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class CellNode:
     ) -> None:
         self._files, self._data = files, data
         self.plan, self.cell, self.links = plan, cell, links
-        self.forwarding = Forwarding(cell, links, lambda id: self.catalog.open(id), self.broken)
+        self.forwarding = Forwarding(cell, links, lambda id: self.catalog.hold(id), self.broken)
         self._ended = ended
         #: What the leader has to do beside, each time there is a new one.
         self.led: Callable[[], Awaitable[None]] = _nothing
@@ -308,7 +309,8 @@ class CellNode:
     async def _asked_greet(self, node: str, project: Any) -> int:
         if not self.cell.leading:
             raise NotHere
-        await self.catalog.greet(project)
+        async with self.catalog.hold(project) as opened:
+            await self.catalog.greet(opened)
         return self.cell.delivered
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -44,6 +44,10 @@ class Limits(Struct, frozen=True):
     sockets_of_user: int = 2_000
     #: Commits in one page of the log.
     commits: int = 1_000
+    #: Projects that are open at once, with some nine files each; those in use longest ago make room for others.
+    open_projects: int = 1_000
+    #: A project that nobody has used for so long is closed.
+    idle_seconds: float = 300.0
 
 
 class Settings(Struct, frozen=True):

@@ -89,13 +89,13 @@ class NotLeading(Unavailable):
 
 
 class Stopped(Unavailable):
-    """A file of the project could not be written or read: nothing more is taken until somebody has looked."""
+    """A file of the project could not be written or read: it is closed, and opened anew for whoever comes next."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(why, 10.0)
+        super().__init__(why, 2.0)
 
     def __str__(self) -> str:
-        return f"the project stopped after {self.why}; look at the disk, then restart the server"
+        return f"the project stopped after {self.why}; it is opened anew, look at the disk"
 
 
 class RateLimited(NotJudged):

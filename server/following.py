@@ -15,13 +15,14 @@ from typing import Any
 import apsw
 import msgspec
 
-from .catalog import CATALOG_ID, Catalog, NotHere
+from .catalog import Catalog
 from .cluster.cell import Cell
 from .errors import Damaged, NotLeading, ShareliteError, UnknownOutcome
 from .model import Change
 from .project import Project
 from .records import ContractRecord, NodeRecord, ProjectRecord
 from .sync.wire import decode_commit
+from .yard import CATALOG_ID, NotHere
 
 logger = logging.getLogger(__name__)
 #: Until what could not be done is tried again.
@@ -79,8 +80,8 @@ class Following:
         """Until what the cell has delivered up to an index is in a project's files and announced. Raises NotFound."""
         lane = self._cell.lane(project)
         if project != CATALOG_ID:
-            opened = await self._catalog.open(project)
-            await opened.level(lambda: lane.waits_for(index))
+            async with self._catalog.hold(project) as opened:
+                await opened.level(lambda: lane.waits_for(index))
             return
         while self._own is None:
             await self._next_news()
@@ -118,7 +119,7 @@ class Following:
                 if record is None or record.state == "deleting":
                     lane.close()
                 elif not self._catalog.making(project):
-                    await self._catalog.open_of(record)
+                    await self._catalog.take(project)
             except ShareliteError as problem:
                 logger.error("project %s does not take what the cell delivers: %s", project, problem)
                 await asyncio.sleep(PAUSE)

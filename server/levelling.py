@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import apsw
 import msgpack
 
-from .catalog import CATALOG_ID, Catalog, NotHere
+from .catalog import Catalog
 from .cluster.cell import Cell
 from .cluster.lane import Lane
 from .cluster.links import Links, Told, Unreachable
@@ -25,6 +27,7 @@ from .following import Following
 from .project import Project
 from .storage.files import Files
 from .sync.log import records
+from .yard import CATALOG_ID, NotHere
 
 logger = logging.getLogger(__name__)
 
@@ -109,18 +112,22 @@ class Levelling:
         await self.trim()
 
     async def _sync(self, lane: Lane, upto: int) -> None:
-        project = await self._project(lane.project)
-        if project is None:
-            lane.close()
-            return
-        await project.level(lambda: lane.waits_for(upto))
-        await project.sync(lane.synced)
+        async with self._held(lane.project) as project:
+            if project is None:
+                lane.close()
+                return
+            await project.level(lambda: lane.waits_for(upto))
+            await project.sync(lane.synced)
 
-    async def _project(self, id: str) -> Project | None:
+    @asynccontextmanager
+    async def _held(self, id: str) -> AsyncIterator[Project | None]:
         if id == CATALOG_ID:
-            return self._catalog.own
-        record = self._catalog.known(id)
-        return None if record is None else await self._catalog.open_of(record)
+            yield self._catalog.own
+        elif self._catalog.known(id) is None:
+            yield None
+        else:
+            async with self._catalog.hold_any(id) as project:
+                yield project
 
     async def _fetch(self, id: str, index: int) -> None:
         """Put into a project's lane what its log lacks, page by page. What is lost on the way is asked for again."""
@@ -144,10 +151,10 @@ class Levelling:
 
     async def _position(self, id: str) -> tuple[int, bytes]:
         try:
-            project = await self._project(id)
+            async with self._held(id) as project:
+                return (0, START) if project is None else (project.position.seq, project.position.digest)
         except NotHere:
-            project = None
-        return (0, START) if project is None else (project.position.seq, project.position.digest)
+            return 0, START
 
     async def _ask(self, question: list[Any]) -> Any:
         """Ask the leader first, then the others, until one knows. None: there is no such project there."""
@@ -171,13 +178,13 @@ class Levelling:
         if self._cell.delivered < index:
             raise Behind
         await self._following.level(CATALOG_ID, index)
-        project = await self._project(id)
-        if project is None:
-            raise NotFound("project", id)
-        lane = self._cell.lane(id)
-        await project.level(lambda: lane.waits_for(index))
-        base, page = await project.read_log(lambda reader: _page(reader, after))
-        return [project.epoch, base, page]
+        async with self._held(id) as project:
+            if project is None:
+                raise NotFound("project", id)
+            lane = self._cell.lane(id)
+            await project.level(lambda: lane.waits_for(index))
+            base, page = await project.read_log(lambda reader: _page(reader, after))
+            return [project.epoch, base, page]
 
 
 class Behind(ShareliteError):

@@ -5,6 +5,9 @@ No label has as many values as there are projects, users or addresses.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -24,6 +27,12 @@ class Metrics:
         )
         self.sockets = Gauge("sharelite_sockets", "Open websockets", registry=all)
         self.watched = Gauge("sharelite_projects_watched", "Projects with at least one websocket", registry=all)
+        self.projects = Gauge(
+            "sharelite_projects", "Projects by state: opening, open, closing, failed", ("state",), registry=all
+        )
+        self.stopped = Counter(
+            "sharelite_projects_stopped", "Projects that stopped because a file could not be used", registry=all
+        )
         self.goodbyes = Counter(
             "sharelite_goodbyes", "Websockets that the server ended, by reason", ("code",), registry=all
         )
@@ -50,6 +59,11 @@ class Metrics:
             if name not in self._cell:
                 self._cell[name] = Gauge(f"sharelite_cell_{name}", text, registry=self._registry)
             self._cell[name].set(value)
+
+    def count(self, projects: Mapping[Any, int]) -> None:
+        """How many projects are in each state."""
+        for state, number in projects.items():
+            self.projects.labels(state).set(number)
 
     def page(self) -> bytes:
         """The page that Prometheus reads."""

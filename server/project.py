@@ -148,6 +148,11 @@ class Project:
         self._idle.set()
         self._stopped: ShareliteError | None = None
         self._readers: list[tuple[int, Statements]] = []
+        #: What reader threads do now, also for those who have stopped waiting for it.
+        self._reading: set[asyncio.Future[Any]] = set()
+        self._closed = False
+        #: Called when the project takes nothing more.
+        self.when_stopped: Callable[[Project, Stopped], None] = lambda project, why: None
 
     @property
     def version(self) -> int:
@@ -159,9 +164,21 @@ class Project:
         return self._road.position
 
     @property
+    def size(self) -> int:
+        """Bytes of the database and its write-ahead log."""
+        return self._databases.size()
+
+    @property
     def trouble(self) -> Stopped | None:
-        """Why the project takes nothing until a restart; None while all is well."""
+        """Why the project takes nothing more until it is opened anew; None while all is well."""
         return self._stopped if isinstance(self._stopped, Stopped) else None
+
+    @property
+    def at_work(self) -> bool:
+        """Whether something is under way here, whoever waits for it."""
+        busy = self._busy or self._waiting or self._queued or self._lessees or self._reading
+        busy = busy or self._publishing.locked()
+        return bool(busy or self.guests or self._road.behind or self.feed.subscribed)
 
     @property
     def contract_hash(self) -> str:
@@ -246,7 +263,7 @@ class Project:
 
     async def read_log(self, function: Callable[[apsw.Connection], T]) -> T:
         """Run a function with a read-only connection to the log on a reader thread."""
-        return await self._on(self._workers.reads, self._with_log, function)
+        return await self.reading(self._with_log, function)
 
     def _with_log(self, function: Callable[[apsw.Connection], T]) -> T:
         connection = self._databases.log_reader()
@@ -269,7 +286,7 @@ class Project:
         if not 0 <= after <= self.version:
             raise CursorGone(f"version {after} is ahead of the project, which is at {self.version}")
         announced = min(limit, self.version - after)
-        return await self._on(self._workers.reads, self._read_commits, after, announced) if announced else []
+        return await self.reading(self._read_commits, after, announced) if announced else []
 
     async def image(self) -> Image:
         """An image of the present version or of a later one; it is published first if there is none.
@@ -280,7 +297,7 @@ class Project:
 
     async def _image(self, wanted: int) -> Image:
         async with self._publishing:
-            newest = await self._on(self._workers.reads, self._publisher.newest)
+            newest = await self.reading(self._publisher.newest)
             if newest is not None and newest.manifest.version >= wanted:
                 return newest
             return await self._publish()
@@ -293,12 +310,12 @@ class Project:
             except NotLeading:
                 finish, pinned = self._publisher.show, await self._tried(self._publisher.here)
         try:
-            image = await self._on(self._workers.reads, self._publisher.make, pinned)
+            image = await self.reading(self._publisher.make, pinned)
             async with _Turnstile(self):
                 await self._entered(partial(finish, pinned, image))
             return image
         finally:
-            await self._on(self._workers.reads, pinned.close)
+            await self.reading(pinned.close)
 
     async def _entered(self, function: Callable[[], T]) -> T:
         """Within the turn: a function that takes an entry along the road, behind what the cell has delivered."""
@@ -409,7 +426,9 @@ class Project:
             raise UnknownOutcome from problem
 
     async def close(self) -> None:
-        """Let the turn on its way end, answer nobody else, close every file."""
+        """Let the turn and the reads on their way end, answer nobody else, close every file. Again: nothing."""
+        if self._closed:
+            return
         self._stopped = self._stopped or Unavailable("the project is being closed")
         self._fail_waiting(self._stopped)
         await asyncio.gather(*[guest.leave("the project is being closed") for guest in list(self.guests)])
@@ -417,17 +436,22 @@ class Project:
         while self._busy:
             await self._idle.wait()
         async with self._publishing:
-            pass
-        await self._on(self._workers.turns, self._close_files)
+            self._closed = True
+        if self._reading:
+            await asyncio.wait(set(self._reading))
+        self.feed.stir()
+        await self._turn(self._close_files)
         if self._inbox is not None:
             self._inbox.wake = None
             if self._inbox.next() is not None:
                 self._inbox.call()
 
     def _close_files(self) -> None:
-        while self._readers:
-            self._readers.pop()[1].close()
-        self._road.close()
+        try:
+            while self._readers:
+                self._readers.pop()[1].close()
+        finally:
+            self._road.close()
 
     def _report(self, upgrade: Upgrade) -> UpgradeReport:
         return UpgradeReport(upgrade.kind, tuple(upgrade.steps), tuple(upgrade.reasons), self.version)
@@ -493,13 +517,13 @@ class Project:
     def _stop_after(self, problem: BaseException) -> None:
         """A broken file is fail-stop: what was on its way is unknown, nothing more is taken. A full disk is not."""
         if not isinstance(problem, NotJudged):
-            self._stopped = Stopped(f"{type(problem).__name__}: {problem}")
-            self._fail_waiting(self._stopped)
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": f"project {self.id} stopped", "exception": problem}
-            )
+            self._stopped = stopped = Stopped(f"{type(problem).__name__}: {problem}")
+            self._fail_waiting(stopped)
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": f"project {self.id} stopped", "exception": problem})
             if self._elsewhere is not None:
                 self._elsewhere.broken(problem)
+            loop.call_soon(lambda: self.when_stopped(self, stopped))  # behind the answers of those on their way
 
     def _fail_waiting(self, problem: ShareliteError) -> None:
         while self._lessees:
@@ -526,10 +550,7 @@ class Project:
             self._idle.set()
 
     async def _turn(self, function: Callable[..., T], *args: object) -> T:
-        return await self._on(self._workers.turns, function, *args)
-
-    async def _on(self, executor: Executor, function: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(executor, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(self._workers.turns, function, *args)
 
     def _read_commits(self, after: int, limit: int) -> list[EncodedCommit]:
         connection = self._databases.log_reader()
@@ -550,8 +571,13 @@ class Project:
             borrowed[1].close()
 
     async def reading(self, function: Callable[..., T], *args: object) -> T:
-        """On a reader's thread."""
-        return await self._on(self._workers.reads, function, *args)
+        """On a reader's thread. Whoever asked may go away meanwhile: the thread goes on, and the files stay open."""
+        if self._closed:
+            raise self._stopped or Unavailable("the project is closed")
+        reading = asyncio.get_running_loop().run_in_executor(self._workers.reads, function, *args)
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
+        return await asyncio.shield(reading)
 
     def _with_reader(self, function: Callable[[Statements], T]) -> T:
         borrowed = self.borrow()
@@ -605,7 +631,12 @@ def open_road(
     inbox: InCell | None = None,
 ) -> Road:
     """Open the files of a project and bring them level. Blocks: call it on a worker."""
-    return Road(databases, replicator, functions, epoch, misread, inbox, Contract.parse)
+    databases.resync()
+    try:
+        return Road(databases, replicator, functions, epoch, misread, inbox, Contract.parse)
+    except BaseException:
+        databases.close()
+        raise
 
 
 def misread(former: dict[str, Any], present: Rules, tables: Collection[str]) -> tuple[Fault, ...]:

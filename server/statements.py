@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -111,18 +111,18 @@ async def read(project: Project, request: Request) -> bytes:
     return await project.query(partial(_read, request, None))
 
 
-def pieces(project: Project, request: Request) -> AsyncIterator[bytes]:
+def pieces(project: Project, request: Request) -> AsyncGenerator[bytes]:
     """`read`, with the rows of long reads in pieces before the answer, which is the last."""
     return flow(lambda spool: project.query(partial(_read, request, spool.put)))
 
 
-def lines(project: Project, request: Request) -> AsyncIterator[bytes]:
+def lines(project: Project, request: Request) -> AsyncGenerator[bytes]:
     """The rows of statements that only read, line by line. What is wrong before the first line is raised, what is
     wrong later is the last line."""
     return _with_last_words(flow(lambda spool: project.query(partial(_lines, request, spool))))
 
 
-async def flow(begin: Callable[[Spool], Awaitable[bytes]]) -> AsyncIterator[bytes]:
+async def flow(begin: Callable[[Spool], Awaitable[bytes]]) -> AsyncGenerator[bytes]:
     """What a reader puts into a spool at its own pace, at the pace of whoever takes it; then what it returns."""
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
@@ -148,12 +148,13 @@ async def flow(begin: Callable[[Spool], Awaitable[bytes]]) -> AsyncIterator[byte
         spool.abandon()
 
 
-async def _with_last_words(flowing: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _with_last_words(flowing: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     begun = False
     try:
-        async for piece in flowing:
-            begun = True
-            yield piece
+        async with aclosing(flowing):
+            async for piece in flowing:
+                begun = True
+                yield piece
     except ShareliteError as problem:
         if not begun:
             raise

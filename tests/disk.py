@@ -37,6 +37,7 @@ class _File(apsw.VFSFile):
         super().xTruncate(size)
 
     def xSync(self, flags: int) -> None:
+        self._disk.syncing(self._path)
         super().xSync(flags)
         self._disk.note(Step("sync", self._path))
 
@@ -46,11 +47,15 @@ class Disk(apsw.VFS):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, "")
+        self.name = name
         self.steps: list[Step] = []
 
     def note(self, step: Step) -> None:
         if step.path:
             self.steps.append(step)
+
+    def syncing(self, path: str) -> None:
+        """Called before each sync; a disk that fails raises here."""
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
         return _File(self, name, flags)

@@ -296,22 +296,27 @@ def test_an_application_that_does_not_run_says_so(tmp_path: Path) -> None:  # W1
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
 
 
-def test_a_project_that_stands_still_makes_the_server_unready(tmp_path: Path) -> None:  # L18
+def test_a_project_that_stopped_makes_the_server_unready_until_it_is_open_again(tmp_path: Path) -> None:  # L18
     async def ask() -> list[httpx.Response]:
         app = create_app(tmp_path)
         inside = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
         async with app.running(), inside as http:
             made = (await http.post("/v1/projects", json={"name": "x", "contract": NOTES})).json()["id"]
-            project = await app.state.house.catalog.open(made)
-            asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-            project._road._log._connection.close()
-            push = {"changes": [["i", "note", ["a"], {}]]}
-            written = await http.post(f"/v1/projects/{made}/mutations", json=push)
-            return [written, await http.get("/readyz")]
+            async with app.state.house.catalog.hold(made) as project:
+                asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+                project._road._log._connection.close()
+                push = {"id": ["a" * 32, 1], "changes": [["i", "note", ["a"], {}]]}
+                written = await http.post(f"/v1/projects/{made}/mutations", json=push)
+                unready, figures = await http.get("/readyz"), await http.get("/metrics")
+            again = await http.post(f"/v1/projects/{made}/mutations", json=push)
+            return [written, unready, figures, again, await http.get("/readyz")]
 
-    written, ready = asyncio.run(ask())
-    assert written.status_code == 503
-    assert ready.status_code == 503 and "restart the server" in ready.json()["error"]["message"]
+    written, unready, figures, again, ready = asyncio.run(ask())
+    assert (written.status_code, written.json()["error"]["code"]) == (503, "unknown")
+    assert unready.status_code == 503 and "opened anew" in unready.json()["error"]["message"]
+    assert "sharelite_projects_stopped_total 1.0" in figures.text
+    assert 'sharelite_projects{state="closing"} 1.0' in figures.text
+    assert again.json() == {"version": 2} and ready.status_code == 200
 
 
 def test_a_server_function_is_called_by_its_name(tmp_path: Path) -> None:  # W20

@@ -38,17 +38,24 @@ def run(folder: Path, story: Callable[[Catalog], Awaitable[Any]], files: Files |
     return asyncio.run(told())
 
 
+async def use(catalog: Catalog, project: str) -> int:
+    """The version of a project, which is held for a moment."""
+    async with catalog.hold(project) as opened:
+        return opened.version
+
+
 def test_a_project_is_there_after_a_restart_with_its_rows(tmp_path: Path) -> None:  # L11
     async def first(catalog: Catalog) -> str:
         await catalog.put_contract("scene", SCENE, "ann")
         record = await catalog.create("Rome", "scene", "ann")
-        project = await catalog.open(record.id)
-        await project.mutate(Mutation("ann", Edit((insert("note", "a"),))))
+        async with catalog.hold(record.id) as project:
+            await project.mutate(Mutation("ann", Edit((insert("note", "a"),))))
         return record.id
 
     async def second(catalog: Catalog) -> tuple[str, int, str | None]:
         (record,) = catalog.list()
-        return record.id, (await catalog.open(record.id)).version, record.contract
+        async with catalog.hold(record.id) as project:
+            return record.id, project.version, record.contract
 
     name = run(tmp_path, first)
     assert run(tmp_path, second) == (name, 2, "scene")
@@ -68,7 +75,8 @@ def test_a_renamed_project_keeps_its_id_and_a_deleted_one_leaves_no_files(tmp_pa
     async def story(catalog: Catalog) -> None:
         record = await catalog.create("Rome", SCENE, "ann")
         assert (await catalog.rename(record.id, "Roma", "ann")).id == record.id
-        await catalog.open(record.id)
+        async with catalog.hold(record.id):
+            pass
         await catalog.delete(record.id, "ann")
         with pytest.raises(NotFound):
             catalog.record(record.id)
@@ -136,13 +144,14 @@ def test_an_additive_contract_reaches_open_projects_at_once_and_closed_ones_when
         await catalog.put_contract("scene", SCENE, "ann")
         one = await catalog.create("one", "scene", "ann")
         await catalog.create("two", "scene", "ann")
-        project = await catalog.open(one.id)
-        record = await catalog.put_contract("scene", wider, "ann")
-        assert (record.version, project.contract_hash, project.version) == (2, record.hash, 2)
+        async with catalog.hold(one.id) as project:
+            record = await catalog.put_contract("scene", wider, "ann")
+            assert (record.version, project.contract_hash, project.version) == (2, record.hash, 2)
 
     async def second(catalog: Catalog) -> None:
         for record in catalog.list():
-            assert (await catalog.open(record.id)).version == 2
+            async with catalog.hold(record.id) as project:
+                assert project.version == 2
 
     run(tmp_path, first)
     run(tmp_path, second)
@@ -154,15 +163,15 @@ def test_a_destructive_contract_waits_for_migrate(tmp_path: Path) -> None:  # C5
     async def story(catalog: Catalog) -> None:
         await catalog.put_contract("scene", SCENE, "ann")
         record = await catalog.create("one", "scene", "ann")
-        project = await catalog.open(record.id)
-        await catalog.put_contract("scene", narrower, "ann")
-        assert project.version == 1
-        (planned,) = await catalog.migrate("scene", "ann", None, dry_run=True, destructive=False)
-        assert planned.report is not None and planned.report.kind == "destructive" and project.version == 1
-        (refused,) = await catalog.migrate("scene", "ann", None, dry_run=False, destructive=False)
-        assert refused.problem is not None and project.version == 1
-        (done,) = await catalog.migrate("scene", "ann", [record.id], dry_run=False, destructive=True)
-        assert done.problem is None and project.version == 2
+        async with catalog.hold(record.id) as project:
+            await catalog.put_contract("scene", narrower, "ann")
+            assert project.version == 1
+            (planned,) = await catalog.migrate("scene", "ann", None, dry_run=True, destructive=False)
+            assert planned.report is not None and planned.report.kind == "destructive" and project.version == 1
+            (refused,) = await catalog.migrate("scene", "ann", None, dry_run=False, destructive=False)
+            assert refused.problem is not None and project.version == 1
+            (done,) = await catalog.migrate("scene", "ann", [record.id], dry_run=False, destructive=True)
+            assert done.problem is None and project.version == 2
 
     run(tmp_path, story)
 
@@ -226,7 +235,7 @@ def test_a_project_that_cannot_be_opened_can_be_deleted(tmp_path: Path) -> None:
         return (await catalog.create("broken", SCENE, "ann")).id
 
     async def story(catalog: Catalog) -> None:
-        opening = asyncio.create_task(catalog.open(broken))
+        opening = asyncio.create_task(use(catalog, broken))
         await asyncio.sleep(0)
         await catalog.delete(broken, "ann")
         await asyncio.wait([opening])

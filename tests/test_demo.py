@@ -40,8 +40,8 @@ async def counts(project: Project) -> list[object]:
 
 def test_the_world_is_loaded_once_and_found_again_as_it_was_left(tmp_path: Path) -> None:
     async def look(catalog: Catalog) -> tuple[int, list[object]]:
-        project = await demo.fill(catalog, cities=60)
-        return project.version, await counts(project)
+        async with catalog.hold(await demo.fill(catalog, cities=60)) as project:
+            return project.version, await counts(project)
 
     first = served(tmp_path, look)
     assert first[1] == [60, 5, 35]
@@ -53,8 +53,10 @@ def test_a_load_that_was_interrupted_is_completed(tmp_path: Path) -> None:
         await catalog.put_contract(demo.CONTRACT, demo.packaged_contract().document, "test")
         record = await catalog.create(demo.PROJECT, demo.CONTRACT, "test")
         half = tuple(operations(Cities(60)))[:30]
-        await (await catalog.open(record.id)).mutate(Mutation("test", Edit(half)))
-        return await counts(await demo.fill(catalog, cities=60))
+        async with catalog.hold(record.id) as project:
+            await project.mutate(Mutation("test", Edit(half)))
+            await demo.fill(catalog, cities=60)
+            return await counts(project)
 
     assert served(tmp_path, interrupted) == [60, 5, 35]
 

@@ -19,7 +19,7 @@ FLOORS = (
     ("app",),
     ("routes", "sockets", "openapi"),
     ("project", "publishing", "road", "statements", "transactions", "catalog", "auth", "tokens", "following")
-    + ("levelling", "introduction", "cellnode", "transfer"),
+    + ("levelling", "introduction", "cellnode", "transfer", "yard", "roll", "shelf", "upgrades", "openings", "life"),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
     ("model", "errors", "constraints", "values", "names", "records", "survey", "config", "logs", "metrics"),
 )

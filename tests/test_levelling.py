@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sharelite.project import Project
 from tests.company import Company, company
 from tests.test_cell_service import gone, texts, write
 
@@ -20,6 +21,12 @@ def cell(tmp_path: Path) -> Iterator[Company]:
 
 def trim(cell: Company, *nodes: str) -> list[int]:
     return [cell.run(node, cell.node(node).levelling.trim()) for node in nodes]
+
+
+async def opened(cell: Company, node: str, project: str) -> Project:
+    """As it is at a node now."""
+    async with cell.node(node).catalog.hold(project) as found:
+        return found
 
 
 def away(cell: Company, node: str) -> None:
@@ -41,7 +48,8 @@ def test_the_journal_forgets_only_what_is_synced(cell: Company) -> None:  # K61
 def test_a_project_that_is_not_level_keeps_the_journal(cell: Company) -> None:  # K61
     project = cell["a"].project()
     lane = cell.node("b").cell.lane(project)
-    cell.run("b", cell.node("b").catalog.open(project))
+    assert cell["b"].http.get(f"/v1/projects/{project}?level=strict").status_code == 200
+    cell.run("b", opened(cell, "b", project))
     trim(cell, "b")
     lane.next, first = lambda: None, lane.next  # type: ignore[method-assign]
     version = write(cell, "a", project, "one")
@@ -80,7 +88,7 @@ def test_a_wiped_node_comes_back_with_everything(cell: Company) -> None:  # K62
     cell.start("b")
     assert texts(cell, "b", project, "?level=strict") == list(map(str, range(30)))
     assert write(cell, "b", project, "29", counter=30) == 31
-    nodes = [cell.run(node, cell.node(node).catalog.open(project)) for node in "abc"]
+    nodes = [cell.run(node, opened(cell, node, project)) for node in "abc"]
     assert len({node.position for node in nodes}) == 1
     assert len({(node.epoch, node._road.row_digest) for node in nodes}) == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -261,3 +262,53 @@ def test_idle_sockets_are_counted_and_forgotten(server: Serving, project: str) -
     while count(server, "sharelite_sockets") > before:
         pass
     assert server.http.get(f"/v1/projects/{project}").json()["users"] == []
+
+
+def test_a_project_stays_open_while_somebody_is_on_it_and_is_closed_when_nobody_is(tmp_path: Path) -> None:  # L19
+    with Serving(tmp_path / "data", limits=Limits(idle_seconds=0.05)) as server:
+        project = server.project()
+        address = f"/v1/projects/{project}/commits"
+        with server.open(project) as talk:
+            with server.http.stream("GET", address, headers={"accept": "text/event-stream"}) as events:
+                assert next(events.iter_lines()) == "id: 1"
+            time.sleep(0.3)  # what must not happen has no event
+            assert count(server, "sharelite_projects", state="open") == 1
+            talk.push("a", text="x")
+            assert versions(talk, 2) == [2]
+        while count(server, "sharelite_projects", state="open"):
+            time.sleep(0.01)
+        assert server.http.get("/v1/projects").json()["projects"][0]["version"] == 2
+        with server.open(project, cursor=1, epoch=talk.welcome["epoch"]) as talk:
+            assert versions(talk, 2) == [2]
+
+
+def test_no_more_projects_are_opened_than_may_be_while_people_are_on_them(tmp_path: Path) -> None:  # L20
+    with Serving(tmp_path / "data", limits=Limits(open_projects=1)) as server:
+        one, two = server.project(), server.project()
+        with server.open(one):
+            answer = server.http.get(f"/v1/projects/{two}/commits")
+            assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+            with server.open(two) as talk:
+                assert (talk.welcome["type"], talk.welcome["code"], talk.closed()) == ("goodbye", "unavailable", 1013)
+        with server.open(two) as talk:
+            assert talk.welcome["type"] == "welcome"
+
+
+def test_who_is_on_a_project_that_stops_is_sent_away_and_goes_on_after_coming_back(tmp_path: Path) -> None:  # L22
+    with Serving(tmp_path / "data") as server:
+        project = server.project()
+        with server.open(project) as talk, server.open(project) as other:
+            talk.push("a", text="x")
+            assert versions(talk, 2) == versions(other, 2) == [2]
+            (opened,) = server.app.state.house.catalog._openings.opened()
+            opened._road._log._connection.close()
+            talk.push("b", text="y")
+            for each in (talk, other):
+                while (message := each.hear())["type"] != "goodbye":
+                    assert message["code"] == "unknown"
+                assert (message["code"], each.closed()) == ("unavailable", 1013) and message["retry_after"] > 0
+        hello = {"client": talk.client, "cursor": 2, "epoch": talk.welcome["epoch"]}
+        with server.open(project, **hello) as again:
+            again.counter = 1
+            again.push("b", text="y")
+            assert versions(again, 3) == [3]

@@ -7,7 +7,8 @@ in a failure that was none. Event loop's thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from ..errors import NotJudged, NotLeading, OutOfOrder, ShareliteError, UnknownOutcome
@@ -54,17 +55,17 @@ class Passed(NotJudged):
 
 
 class Forwarding:
-    """The way of mutations to the leader. `opened`: the project by its id, for those that come from other nodes;
+    """The way of mutations to the leader. `hold`: the project by its id, for those that come from other nodes;
     `broken`: files of this node cannot be written or read."""
 
     def __init__(
         self,
         cell: Cell,
         links: Links,
-        opened: Callable[[str], Awaitable[Local]],
+        hold: Callable[[str], AbstractAsyncContextManager[Local]],
         broken: Callable[[BaseException], None],
     ) -> None:
-        self._cell, self._links, self._opened = cell, links, opened
+        self._cell, self._links, self._hold = cell, links, hold
         self.broken = broken
         self.fresh: Callable[[str], Coroutine[Any, Any, None]] = _nobody
         self.greet: Callable[[str], Coroutine[Any, Any, None]] = _nobody
@@ -173,10 +174,10 @@ class Forwarding:
         id, packed = content
         if not self._cell.leading:
             raise NotHere
-        project = await self._opened(id)
         mutation: Mutation = codec.decode(packed)
         try:
-            return codec.encode(await asyncio.shield(project.submit(mutation)))
+            async with self._hold(id) as project:
+                return codec.encode(await asyncio.shield(project.submit(mutation)))
         except NotLeading:
             raise NotHere from None
 

@@ -87,18 +87,18 @@ async def _serve(app: Sharelite, listener: socket.socket, ready: Callable[[], No
         await server.serve(sockets=[listener])
 
 
-async def fill(catalog: Catalog, cities: int = CITIES) -> Project:
-    """The project with everything in it; what an interrupted earlier run left out is added.
+async def fill(catalog: Catalog, cities: int = CITIES) -> str:
+    """The id of the project with everything in it; what an interrupted earlier run left out is added.
 
     Raises LoadFailed, CitiesMissing.
     """
     contract = packaged_contract()
     await catalog.put_contract(CONTRACT, contract.document, BY)
     record = catalog.by_name(PROJECT) or await catalog.create(PROJECT, CONTRACT, BY)
-    project = await catalog.open(record.id)
-    if not await project.read(lambda connection: connection.execute(LOADED, (SCENE["title"],)).fetchall()):
-        await load(project, Cities(cities))
-    return project
+    async with catalog.hold(record.id) as project:
+        if not await project.read(lambda connection: connection.execute(LOADED, (SCENE["title"],)).fetchall()):
+            await load(project, Cities(cities))
+    return record.id
 
 
 async def load(project: Project, cities: Cities) -> None:

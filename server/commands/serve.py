@@ -23,6 +23,7 @@ from .. import logs
 from ..app import InCell, Sharelite, create_app
 from ..cluster.plan import Plan, read_plan
 from ..cluster.port import Member, Port
+from ..config import Limits
 from ..errors import ShareliteError
 from ..storage.node import Node
 from .listening import Server, configured
@@ -30,6 +31,7 @@ from .listening import Server, configured
 logger = logging.getLogger(__name__)
 SWITCH_SECONDS = 0.0005
 MOST_FILES = 65_536
+USUAL = Limits()
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -80,6 +82,20 @@ class NodeEnded(ShareliteError):
     show_envvar=True,
     help="The plan of the cell that this is a node of (see `sharelite cluster --help`).",
 )
+@click.option(
+    "--open-projects",
+    default=USUAL.open_projects,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Projects that are open at once, with nine files each; idle ones make room.",
+)
+@click.option(
+    "--idle-seconds",
+    default=USUAL.idle_seconds,
+    show_default=True,
+    type=click.FloatRange(0.1),
+    help="A project that nobody has used for so long is closed.",
+)
 @click.option("--log", "form", type=click.Choice(["rich", "json"]), help="Default: rich at a terminal, else json.")
 @click.option("--log-level", default="INFO", type=click.Choice(LEVELS), show_default=True)
 def serve(
@@ -92,6 +108,8 @@ def serve(
     names: tuple[str, ...],
     public: tuple[str, ...],
     plan: Path | None,
+    open_projects: int,
+    idle_seconds: float,
     form: logs.Form | None,
     log_level: str,
 ) -> None:
@@ -110,8 +128,16 @@ def serve(
         raise CannotServe(f"--host {host} can be reached by others, so it needs --keys; see `sharelite token --help`")
     logs.set_up(form or ("rich" if sys.stderr.isatty() else "json"), log_level)
     cell = None if plan is None else InCell(read_plan(plan), raft_port)
+    limits = Limits(open_projects=open_projects, idle_seconds=idle_seconds)
     app = create_app(
-        data, contracts=contracts, keys=keys, origins=origins, hosts=names or None, public=public, cell=cell
+        data,
+        contracts=contracts,
+        keys=keys,
+        origins=origins,
+        hosts=names or None,
+        public=public,
+        limits=limits,
+        cell=cell,
     )
     run(app, host, port, "" if keys else "no keys: whoever can reach this address owns every project")
 

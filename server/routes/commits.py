@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from ..errors import BadRequest, CursorGone, ShareliteError
 from ..sync.wire import SAFE
 from ..tokens import LEEWAY
-from .answers import whole
+from .answers import Stream, whole
 from .house import House, house
 
 if TYPE_CHECKING:
@@ -28,15 +29,22 @@ async def commits(request: Request) -> Response:
     """Commits after a version: a page as JSON, or what the Accept header names."""
     here = house(request)
     record, identity, _ = await here.enter(request, "reader")
-    project = await here.catalog.open(record.id)
+    async with AsyncExitStack() as held:
+        project = await held.enter_async_context(here.catalog.hold(record.id))
+        return await _answer(request, here, project, identity, held)
+
+
+async def _answer(
+    request: Request, here: House, project: Project, identity: Identity, held: AsyncExitStack
+) -> Response:
     after = whole(request, "after", 0, SAFE - 1)
     accept = request.headers.get("accept", "")
     if "text/event-stream" in accept:
-        return _stream(_events(here, project, _resumed(request, after), identity), "text/event-stream")
+        return Stream(_events(here, project, _resumed(request, after), identity), "text/event-stream", held)
     if after > project.version:
         raise CursorGone(f"version {after} is ahead of the project, which is at {project.version}")
     if "application/x-ndjson" in accept:
-        return _stream(lines(project, after, project.version), "application/x-ndjson")
+        return Stream(lines(project, after, project.version), "application/x-ndjson", held)
     limit = whole(request, "limit", PAGE, SAFE - 1)
     if not 1 <= limit <= here.settings.limits.commits:
         raise BadRequest(f"limit: needs a whole number from 1 to {here.settings.limits.commits:,}")
@@ -45,7 +53,7 @@ async def commits(request: Request) -> Response:
     return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
-async def lines(project: Project, after: int, until: int) -> AsyncIterator[bytes]:
+async def lines(project: Project, after: int, until: int) -> AsyncGenerator[bytes]:
     """One commit per line, up to the version at which this began."""
     while after < until:
         page = await project.commits(after, min(1000, until - after))
@@ -53,7 +61,7 @@ async def lines(project: Project, after: int, until: int) -> AsyncIterator[bytes
         after = page[-1].version
 
 
-async def _events(here: House, project: Project, cursor: int, identity: Identity) -> AsyncIterator[bytes]:
+async def _events(here: House, project: Project, cursor: int, identity: Identity) -> AsyncGenerator[bytes]:
     """Every commit as an event with its version as id, and a comment now and then so that proxies keep the line."""
     expires = None if identity.expires is None else identity.expires + LEEWAY
     news = asyncio.Event()
@@ -61,6 +69,8 @@ async def _events(here: House, project: Project, cursor: int, identity: Identity
     here.waiting.add(news)
     try:
         while not here.stopping and (expires is None or time.time() < expires):
+            if project.trouble is not None:
+                raise project.trouble
             here.gate.enter(identity, here.catalog.record(project.id), "reader")
             news.clear()
             page = await project.commits(cursor, here.settings.limits.commits)
@@ -88,8 +98,3 @@ def _resumed(request: Request, after: int) -> int:
     """Where a browser's EventSource that lost its connection goes on."""
     last = request.headers.get("last-event-id", "")
     return int(last) if last.isascii() and last.isdecimal() and len(last) <= 16 else after
-
-
-def _stream(content: AsyncIterator[bytes], media_type: str) -> Response:
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(content, headers=headers, media_type=media_type)

@@ -15,8 +15,8 @@ from .answers import told, whole
 from .house import house
 
 if TYPE_CHECKING:
-    from ..catalog import Migrated
     from ..records import ContractRecord
+    from ..upgrades import Migrated
 
 logger = logging.getLogger(__name__)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from ..errors import BadRequest
+from .answers import Stream
 from .commits import lines
 from .house import house
 
@@ -33,34 +35,31 @@ async def export(request: Request) -> Response:
     form = request.query_params.get("format", "db")
     if form not in FORMS:
         raise BadRequest(f"format: is one of {', '.join(FORMS)}")
-    project = await here.catalog.open(record.id)
     ending, kind = FORMS[form]
-    if form == "ndjson":
-        version, content = project.version, lines(project, 0, project.version)
-    else:
-        version, content = await here.exports.export(project, form)  # type: ignore[arg-type]
-        content = await _begun(content)
-    if form == "csv" and _is_archive(project):
-        ending, kind = ".csv.zip", "application/zip"
-    headers = {
-        "cache-control": "no-store",
-        "sharelite-version": str(version),
-        "sharelite-epoch": project.epoch,
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(record.name, safe='')}-{version}{ending}",
-        "x-accel-buffering": "no",
-    }
-    return StreamingResponse(content, headers=headers, media_type=kind)
+    async with AsyncExitStack() as held:
+        project = await held.enter_async_context(here.catalog.hold(record.id))
+        if form == "ndjson":
+            version, content = project.version, lines(project, 0, project.version)
+        else:
+            version, exported = await here.exports.export(project, form)  # type: ignore[arg-type]
+            content = await _begun(exported)
+        if form == "csv" and _is_archive(project):
+            ending, kind = ".csv.zip", "application/zip"
+        return Stream(
+            content, kind, held, sharelite_version=str(version), sharelite_epoch=project.epoch,
+            content_disposition=f"attachment; filename*=UTF-8''{quote(record.name, safe='')}-{version}{ending}",
+        )  # fmt: skip
 
 
 def _is_archive(project: Project) -> bool:
     return len(project.contract.tables) != 1
 
 
-async def _begun(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _begun(content: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     """Wait for the first piece, so that what cannot even begin is told as an error and not as a cut connection."""
     first = await anext(content, b"")
 
-    async def all_of_it() -> AsyncIterator[bytes]:
+    async def all_of_it() -> AsyncGenerator[bytes]:
         yield first
         async for piece in content:
             yield piece

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from ..auth import Gate, Identity, Role
 from ..config import Settings
-from ..errors import BadRequest, NotFound, Unauthenticated, Unavailable
+from ..errors import BadRequest, NotFound, ShareliteError, Unauthenticated, Unavailable
 from ..metrics import Metrics
 from ..sockets.desk import Desks
 from ..sockets.hall import Hall
@@ -19,7 +19,6 @@ from ..transactions import Transactions
 if TYPE_CHECKING:
     from ..catalog import Catalog
     from ..cellnode import CellNode
-    from ..project import Project
     from ..records import ProjectRecord
     from ..transfer.exports import Exports
     from ..transfer.imports import Imports
@@ -62,8 +61,22 @@ class House:
     def stop(self) -> None:
         """Let endless answers end."""
         self.stopping = True
+        self.stir()
+
+    def stir(self) -> None:
+        """Have endless answers look again whether they may go on."""
         for event in self.waiting:
             event.set()
+
+    def stopped(self, project: str, problem: ShareliteError) -> None:
+        """A project takes nothing more until it has been opened anew."""
+        self.metrics.stopped.inc()
+        self.dismiss(project, problem)
+
+    def dismiss(self, project: str, problem: ShareliteError) -> None:
+        """Send away whoever is on a project that cannot be served now, or not any more."""
+        self.hall.dismiss(project, problem)
+        self.stir()
 
     async def identity(self, request: Request) -> Identity:
         """Who asks, by the bearer token in the header and by nothing else; or, of a request that came from another
@@ -101,14 +114,10 @@ class House:
             if not (least.isascii() and least.isdecimal() and len(least) <= 16):
                 raise BadRequest("at_least: needs a version")
             try:
-                async with asyncio.timeout(LEAST_SECONDS):
-                    await (await self.catalog.open(project)).reach(int(least))
+                async with asyncio.timeout(LEAST_SECONDS), self.catalog.hold(project) as opened:
+                    await opened.reach(int(least))
             except TimeoutError:
                 raise Unavailable(f"this node has not reached version {least}") from None
-
-    async def project(self, request: Request, needed: Role) -> Project:
-        record, _, _ = await self.enter(request, needed)
-        return await self.catalog.open(record.id)
 
 
 def house(request: Request) -> House:

@@ -233,9 +233,9 @@ class Database:
     async def _image(self, here: House, record: ProjectRecord) -> Image:
         """Where nothing can be published (a full disk), the newest there is: it says its version, and the feed has the
         rest."""
-        project = await here.catalog.open(record.id)
         try:
-            return await project.image()
+            async with here.catalog.hold(record.id) as project:
+                return await project.image()
         except Unavailable as problem:
             image = await asyncio.to_thread(here.gallery.of(record.id).newest)
             if image is None:
@@ -250,7 +250,8 @@ async def newest(request: Request) -> Response:
     record, _, _ = await here.enter(request, "reader")
     image = await asyncio.to_thread(here.gallery.of(record.id).newest)
     if image is None:
-        image = await (await here.catalog.open(record.id)).image()
+        async with here.catalog.hold(record.id) as project:
+            image = await project.image()
     return told(shown(here, record, image, request.scope))
 
 

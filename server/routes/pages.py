@@ -75,9 +75,8 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """The server takes requests. Raises Unavailable while it does not, or while a project stands still."""
     here = house(request)
-    for project in here.catalog.opened():
-        if project.trouble is not None:
-            raise Unavailable(f"project {project.id}: {project.trouble}")
+    for project, stopped in here.catalog.troubles().items():
+        raise Unavailable(f"project {project}: {stopped}")
     if here.node is not None and (trouble := here.node.trouble()):
         raise Unavailable("; ".join(trouble))
     return told({"status": "ready"})
@@ -87,6 +86,7 @@ async def metrics(request: Request) -> Response:
     """Figures for Prometheus; for owners of everything, where there are keys."""
     here = house(request)
     here.gate.demand(await here.identity(request), "owner")
+    here.metrics.count(here.catalog.counts())
     if here.node is not None:
         cell = here.node.cell
         here.metrics.cell(cell.leading, cell.role.term, cell.delivered, cell.waiting, len(cell.differing()))

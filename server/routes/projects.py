@@ -22,10 +22,13 @@ from .house import House, house
 
 if TYPE_CHECKING:
     from ..records import ProjectRecord
+    from ..storage.seen import Look
 
 logger = logging.getLogger(__name__)
 #: Projects that are looked into at the same time for a list.
 AT_ONCE = 16
+#: A list of thousands lets others have a turn behind so many.
+AT_A_TIME = 200
 
 
 class Create(Struct, forbid_unknown_fields=True):
@@ -59,7 +62,11 @@ async def listed(request: Request) -> Response:
         async with room:
             return await _described(here, record, identity)
 
-    return told({"projects": await asyncio.gather(*map(each, visible))})
+    shown: list[dict[str, Any]] = []
+    for start in range(0, len(visible), AT_A_TIME):
+        shown += await asyncio.gather(*map(each, visible[start : start + AT_A_TIME]))
+        await asyncio.sleep(0)
+    return told({"projects": shown})
 
 
 async def create(request: Request) -> Response:
@@ -102,7 +109,7 @@ async def delete(request: Request) -> Response:
     here = house(request)
     record, identity, _ = await here.enter(request, "owner")
     gone = NotFound("project", record.id)
-    here.hall.dismiss(record.id, gone)
+    here.dismiss(record.id, gone)
     await here.catalog.delete(record.id, identity.user)
     here.hall.dismiss(record.id, gone)  # who came in the meantime
     logger.info("project deleted", extra={"project": record.id, "user": identity.user})
@@ -113,8 +120,8 @@ async def contract(request: Request) -> Response:
     """The contract that the project has, which may be older than the newest one of its name."""
     here = house(request)
     record, _, _ = await here.enter(request, "reader")
-    project = await here.catalog.open(record.id)
-    return told({"name": record.contract, "hash": project.contract.hash, "document": project.contract.document})
+    async with here.catalog.hold(record.id) as project:
+        return told({"name": record.contract, "hash": project.contract.hash, "document": project.contract.document})
 
 
 async def mutate(request: Request) -> Response:
@@ -131,10 +138,10 @@ async def mutate(request: Request) -> Response:
         if mutation.id is None:
             here.gate.enter(identity, record, "editor")
         mutation = msgspec.structs.replace(mutation, faulty=FORBIDDEN)
-    project = await here.catalog.open(record.id)
     name = f"{mutation.id[0]}/{mutation.id[1]}" if mutation.id else secrets.token_hex(4)
     try:
-        outcome = await project.mutate(mutation)
+        async with here.catalog.hold(record.id) as project:
+            outcome = await project.mutate(mutation)
     except ShareliteError as problem:
         here.metrics.mutations.labels(problem.code).inc()
         raise
@@ -150,8 +157,17 @@ async def mutate(request: Request) -> Response:
 
 async def _described(here: House, record: ProjectRecord, identity: Identity) -> dict[str, Any]:
     """A project as lists show it. One whose files cannot be read is shown with the problem, not left out."""
+    try:
+        return _shown(here, record, identity, await here.catalog.look(record.id))
+    except Exception as problem:
+        logger.warning("project cannot be read: %r", problem, extra={"project": record.id})
+        why = f"{type(problem).__name__}: its files cannot be read; the log of the server says more"
+        return {**_shown(here, record, identity, None), "problem": why}
+
+
+def _shown(here: House, record: ProjectRecord, identity: Identity, look: Look | None) -> dict[str, Any]:
     users = here.hall.connected(record.id)
-    shown: dict[str, Any] = {
+    return {
         "id": record.id,
         "name": record.name,
         "contract": record.contract,
@@ -161,13 +177,7 @@ async def _described(here: House, record: ProjectRecord, identity: Identity) -> 
         "role": here.gate.role(identity, record),
         "connections": len(users),
         "users": sorted(set(users)),
-        "version": None,
-        "size": None,
+        "version": None if look is None else look.version,
+        "size": None if look is None else look.size,
         "problem": None,
     }
-    try:
-        shown["version"], shown["size"] = await here.catalog.version_and_size(record.id)
-    except Exception as problem:
-        logger.exception("project cannot be read", extra={"project": record.id})
-        shown["problem"] = f"{type(problem).__name__}: its files cannot be read; the log of the server says more"
-    return shown

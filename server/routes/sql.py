@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from .. import statements
 from ..errors import BadRequest, ShareliteError
@@ -16,7 +17,7 @@ from ..sql import requests
 from ..sql.lease import WRITING, LeaseExpired
 from ..transactions import Transaction, repeat
 from . import bodies, faults
-from .answers import told
+from .answers import Stream, told
 from .house import house
 
 if TYPE_CHECKING:
@@ -34,13 +35,14 @@ async def run(request: Request) -> Response:
     record, identity, role = await here.enter(request, "reader")
     wanted = await asked(request, here)
     allow(here, identity, record, role, wanted)
-    project = await here.catalog.open(record.id)
-    if NDJSON in request.headers.get("accept", ""):
-        return await _lines(project, wanted)
-    try:
-        return answered(await statements.run(project, wanted, identity.user))
-    except statements.Judged as judged:
-        return faults.response(judged, version=judged.version)
+    async with AsyncExitStack() as held:
+        project = await held.enter_async_context(here.catalog.hold(record.id))
+        if NDJSON in request.headers.get("accept", ""):
+            return await _lines(project, wanted, held)
+        try:
+            return answered(await statements.run(project, wanted, identity.user))
+        except statements.Judged as judged:
+            return faults.response(judged, version=judged.version)
 
 
 async def begin(request: Request) -> Response:
@@ -49,8 +51,8 @@ async def begin(request: Request) -> Response:
     wanted = await bodies.decode(await _raw(request, here), requests.Begin)
     if role == "reader" and wanted.mode != "read_only":
         here.gate.enter(identity, record, "editor")
-    project = await here.catalog.open(record.id)
-    begun = await here.transactions.begin(project, identity.user, wanted.mode)
+    async with here.catalog.hold(record.id) as project:  # the transaction itself keeps it open from here on
+        begun = await here.transactions.begin(project, identity.user, wanted.mode)
     answer = told(begun_as(begun), 201)
     answer.headers["location"] = f"{request.url.path}/{begun.id}"
     return answer
@@ -84,10 +86,10 @@ async def commit(request: Request) -> Response:
     record, identity, _ = await here.enter(request, "reader")
     wanted = await bodies.decode(await _raw(request, here), requests.Finish)
     id, tag = requests.mutation_id(wanted.id), requests.short_tag(wanted.tag)
-    project = await here.catalog.open(record.id)
     name = request.path_params["transaction"]
     try:
-        outcome = await _committed(here, project, identity, name, id, tag)
+        async with here.catalog.hold(record.id) as project:
+            outcome = await _committed(here, project, identity, name, id, tag)
     except statements.Judged as judged:
         return faults.response(judged, version=judged.version)
     return told(committed_as(outcome))
@@ -126,7 +128,7 @@ async def _raw(request: Request, here: House) -> bytes:
     return await bodies.read(request, here.settings.limits.body, here.settings.limits.body_seconds) or b"{}"
 
 
-async def _lines(project: Project, wanted: requests.Request) -> Response:
+async def _lines(project: Project, wanted: requests.Request, held: AsyncExitStack) -> Response:
     """What is wrong from the start is an error like every other."""
     statements.check(wanted.statements)
     if not wanted.reads:
@@ -135,13 +137,13 @@ async def _lines(project: Project, wanted: requests.Request) -> Response:
     lines = statements.lines(project, wanted)
     first = await anext(lines, b"")
 
-    async def all_of_them() -> AsyncIterator[bytes]:
-        yield first
-        async for line in lines:
-            yield line
+    async def all_of_them() -> AsyncGenerator[bytes]:
+        async with aclosing(lines):
+            yield first
+            async for line in lines:
+                yield line
 
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(all_of_them(), headers=headers, media_type=NDJSON)
+    return Stream(all_of_them(), NDJSON, held)
 
 
 async def asked(request: Request, here: House) -> requests.Request:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ class Connection:
         self.task: asyncio.Task[object] | None = None
         self._hall, self._websocket, self._id = hall, websocket, project
         self._project: Project | None = None
+        #: Keeps the project open, from the greeting to the end.
+        self._held = AsyncExitStack()
         self._gathering: Gathering | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -66,6 +69,7 @@ class Connection:
             sender.cancel()
             if self._gathering is not None:
                 self._hall.leave(self, self._gathering)
+            await self._held.aclose()
 
     def wake(self) -> None:
         """Let the sender look what there is to send."""
@@ -175,7 +179,10 @@ class Connection:
         return self._hall.gate.enter(identity, record, "reader")
 
     async def _greet(self, identity: Identity, role: str, expires: float | None) -> None:
-        self._project = project = await self._hall.catalog.greet(self._id)
+        if self._project is None:
+            self._project = await self._held.enter_async_context(self._hall.catalog.hold(self._id))
+        project = self._project
+        await self._hall.catalog.greet(project)
         root = self._websocket.scope.get("root_path", "")
         image = await self._hall.image(self._hall.catalog.record(self._id), root)
         if self._gathering is None:

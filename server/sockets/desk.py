@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -99,6 +100,9 @@ class Desk:
         self._transaction: Transaction | None = None
         self._prepared: dict[int, str] = {}
         self._number = 0
+        #: Keeps the project open, until the end or until it has stopped.
+        self._held = AsyncExitStack()
+        self._opened: Project | None = None
 
     async def run(self) -> None:
         tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._work())]
@@ -112,6 +116,7 @@ class Desk:
                 await self._transaction.leave("its connection has ended")
             if self._identity is not None:
                 self._desks.leave(self._identity.user)
+            await self._held.aclose()
 
     async def leave(self) -> None:
         """The server goes down."""
@@ -184,7 +189,11 @@ class Desk:
         return role
 
     async def _project(self) -> Project:
-        return await self._desks.catalog.open(self._id)
+        if self._opened is None or self._opened.trouble is not None:
+            await self._held.aclose()
+            self._opened = None
+            self._opened = await self._held.enter_async_context(self._desks.catalog.hold(self._id))
+        return self._opened
 
     async def _answer(self, text: str) -> None:
         message = _read(text)

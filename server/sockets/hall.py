@@ -93,6 +93,9 @@ class Hall:
         """A place for a connection among those on its project. Raises RateLimited, ForeignClient."""
         limits, user = self.settings.limits, identity.user
         gathering = self._gatherings.get(project.id)
+        if gathering is not None and gathering.project is not project:
+            self._forget(gathering)  # those on it were sent away when the project stopped, and are slow to leave
+            gathering = None
         if gathering is None:
             outward = None if self._halls is None else self._halls.outward(project.id)
             gathering = self._gatherings[project.id] = Gathering(project, self.metrics, outward)
@@ -170,9 +173,12 @@ class Hall:
 
     def _close_if_empty(self, gathering: Gathering) -> None:
         if not gathering.connections and self._gatherings.get(gathering.project.id) is gathering:
-            del self._gatherings[gathering.project.id]
-            gathering.close()
-            self.metrics.watched.dec()
+            self._forget(gathering)
+
+    def _forget(self, gathering: Gathering) -> None:
+        del self._gatherings[gathering.project.id]
+        gathering.close()
+        self.metrics.watched.dec()
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

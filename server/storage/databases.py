@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +77,26 @@ class Databases:
         beside = self.data_path.with_name(self.data_path.name + "-wal")
         return sum(path.stat().st_size for path in (self.data_path, beside) if path.exists())
 
-    def version_and_size(self) -> tuple[int, int]:
-        """The version that the log has reached (0: none yet), and the size."""
+    def version(self) -> int:
+        """The version that the log has reached; 0: none yet."""
         connection = self.log_reader()
         try:
             if connection.execute("SELECT 1 FROM sqlite_schema WHERE name='entries'").fetchone() is None:
-                return 0, self.size()
+                return 0
             row: Any = connection.execute(NEWEST).fetchone()
         finally:
             connection.close()
-        return row[0], self.size()
+        version: int = row[0]
+        return version
+
+    def resync(self) -> None:
+        """Before the first connection: write again what the write-ahead logs hold, and sync it.
+
+        After a sync that failed the system still shows what the disk may not have, and the next sync says nothing of
+        it. What recovery takes for written has to be written.
+        """
+        for path in (self.log_path, self.data_path):
+            self._files.write_again(path.with_name(path.name + "-wal"))
 
     def checkpoint(self) -> None:
         """What is left counts again with the next commit. Raises apsw errors."""
@@ -159,9 +169,11 @@ class Databases:
         return self.kept.pages | overlay.changed(self._published_at)
 
     def close(self) -> None:
-        for connection in [*self._open, *([self._writer] if self._writer else [])]:
-            connection.close()
-        self._open, self._writer = [], None
+        """Every connection, also behind one that cannot be closed well. Raises apsw errors."""
+        with ExitStack() as stack:
+            for connection in [*self._open, *([self._writer] if self._writer else [])]:
+                stack.callback(connection.close)
+            self._open, self._writer = [], None
 
     def _keep_pages(self) -> None:
         """Note what the checkpoint to come takes out of the write-ahead log. Raises apsw errors: then it must not

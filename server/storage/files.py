@@ -21,6 +21,7 @@ from ..errors import Damaged
 Role = Literal["rehearse", "apply", "read"]
 
 PAGE_SIZE = 4096
+#: Bytes that are copied at a time.
 PIECE = 1 << 20
 #: Reasons: design 13. 100 columns and trigger depth 10, often advised, break ordinary contracts and cascades.
 LIMITS = {
@@ -172,6 +173,16 @@ class Files:
     def unlink(self, path: Path) -> None:
         """Remove a file, some time: after a crash it may be there again."""
         path.unlink(missing_ok=True)
+
+    def write_again(self, path: Path) -> None:
+        """Write the bytes of a file over themselves and sync them; none there, or an empty one, is fine."""
+        if not path.exists() or not path.stat().st_size:
+            return
+        with open(path, "r+b", buffering=0) as file:
+            while piece := file.read(PIECE):
+                file.seek(-len(piece), os.SEEK_CUR)
+                file.write(piece)
+            os.fsync(file.fileno())
 
     def read(self, path: Path) -> bytes | None:
         """The bytes of a small file, None where there is none."""

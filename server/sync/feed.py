@@ -71,6 +71,11 @@ class Feed:
         self._frames: dict[int, Frame] = {}
         self._subscriptions: set[Subscription] = set()
 
+    @property
+    def subscribed(self) -> bool:
+        """Whether anybody is to be woken by news."""
+        return bool(self._subscriptions)
+
     def announce(self, commits: Sequence[EncodedCommit]) -> None:
         """Take in the commits that follow `version`, then wake everybody. They are durable and applied by now."""
         for commit in commits:
@@ -80,6 +85,10 @@ class Feed:
             self._bytes += len(commit.json)
         self._trim()
         self._frames.clear()
+        self.stir()
+
+    def stir(self) -> None:
+        """Wake everybody."""
         for subscription in tuple(self._subscriptions):
             subscription.wake()
 
