@@ -19,12 +19,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import browser, fanout, idle, opening, sequential, size, sql, throughput
+from . import browser, fanout, idle, opening, raft, sequential, size, sql, throughput
 from .figure import HEADINGS, Bench, Figure
 
 FIGURES = {
     "sequential": sequential.measure,
     "throughput": throughput.measure,
+    "raft": raft.measure,
     "sql": sql.measure,
     "fanout": fanout.measure,
     "idle": idle.measure,

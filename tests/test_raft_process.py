@@ -153,6 +153,29 @@ def test_leadership_is_handed_over_without_losing_a_write(cell: RealCell) -> Non
         cell.handles[heir].transfer("nobody").result(PATIENCE)
 
 
+def test_questions_between_proposals_disturb_neither(cell: RealCell) -> None:  # K1
+    leader = cell.leader()
+    handle, told = cell.handles[leader], cell.told[leader]
+    found: list[list[Future[Proposal]]] = []
+
+    def ask(name: int) -> None:
+        futures = []
+        for number in range(200):
+            futures.append(handle.propose(b"%d.%d" % (name, number)))
+            handle.status()
+        found.append(futures)
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert {future.result(PATIENCE) for futures in found for future in futures} == {"committed"}
+    for name in range(4):
+        mine = [payload for payload in told.payloads if payload.startswith(b"%d." % name)]
+        assert mine == [b"%d.%d" % (name, number) for number in range(200)]
+
+
 def test_barriers_are_the_leaders_only_and_cover_what_was_acknowledged(cell: RealCell) -> None:  # K6
     leader = cell.leader()
     cell.write(b"x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -76,7 +77,7 @@ def check(found: type = SyncObj, version: str = pysyncobj.version.VERSION) -> No
             raise WrongEngine(f"it has no {name}")
         if tuple(inspect.signature(method).parameters) != parameters:
             raise WrongEngine(f"{name} takes {inspect.signature(method)}")
-    source = inspect.getsource(found)
+    source = inspect.getsource(sys.modules[found.__module__])
     for name in ATTRIBUTES:
         if name.replace("_SyncObj__", "self.__") not in source and f"self.{name}" not in source:
             raise WrongEngine(f"it has no {name}")
@@ -97,8 +98,12 @@ def take_ready_journals() -> None:
 
 def disable_pickle() -> None:
     """In this process PySyncObj cannot make or read a pickle any more, whatever reaches it."""
-    for name in ("load", "loads", "dump", "dumps", "to_bytes"):
-        setattr(pysyncobj.pickle, name, _refusing(name))
+    ours = [module for name, module in sys.modules.items() if name.split(".")[0] == "pysyncobj"]
+    for name in ("load", "loads", "dump", "dumps"):
+        original, refusing = getattr(pysyncobj.pickle, name), _refusing(name)
+        for module in ours:
+            if getattr(module, name, None) is original:
+                setattr(module, name, refusing)
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:

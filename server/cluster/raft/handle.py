@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -44,6 +44,7 @@ class Handle:
         self._setup = setup
         self._lock = threading.Lock()
         self._calls = 0
+        self._proposals = 0
         self._proposed: dict[int, tuple[Future[Proposal], int]] = {}
         self._appended: dict[int, tuple[int, Future[Proposal], int]] = {}
         self._asked: dict[int, tuple[Future[Any], Callable[[Any], Any]]] = {}
@@ -92,10 +93,10 @@ class Handle:
                 return _done(future, "not_leader")
             if self._in_flight > IN_FLIGHT:
                 raise Unavailable(f"{self._in_flight:,} bytes wait for the cell already")
-            self._calls += 1
+            self._proposals += 1
             self._in_flight += len(payload)
-            self._proposed[self._calls] = (future, len(payload))
-            self._gathered.append((self._calls, payload))
+            self._proposed[self._proposals] = (future, len(payload))
+            self._gathered.append((self._proposals, payload))
             if self._gathering:
                 return future
             self._gathering = True
@@ -204,15 +205,16 @@ class Handle:
             HEARD[said](self, *message)
         return bool(data)
 
-    def _heard_appended(self, first: int, count: int, index: int, term: int) -> None:
+    def _heard_appended(self, calls: list[tuple[int, int]], index: int, term: int) -> None:
         with self._lock:
-            for place in range(count):
-                future, size = self._proposed.pop(first + place)
-                self._appended[index + place] = (term, future, size)
+            for call in _each(calls):
+                future, size = self._proposed.pop(call)
+                self._appended[index] = (term, future, size)
+                index += 1
 
-    def _heard_not_led(self, first: int, count: int) -> None:
+    def _heard_not_led(self, calls: list[tuple[int, int]]) -> None:
         with self._lock:
-            refused = [self._proposed.pop(first + place) for place in range(count)]
+            refused = [self._proposed.pop(call) for call in _each(calls)]
             self._in_flight -= sum(size for _, size in refused)
         for future, _ in refused:
             _done(future, "not_leader")
@@ -313,6 +315,11 @@ def _done(future: Future[Proposal], verdict: Proposal) -> Future[Proposal]:
     with suppress(InvalidStateError):
         future.set_result(verdict)
     return future
+
+
+def _each(calls: list[tuple[int, int]]) -> Iterator[int]:
+    """The numbers of calls told as (first, count)."""
+    return (first + place for first, count in calls for place in range(count))
 
 
 def _nothing(_: object) -> None:

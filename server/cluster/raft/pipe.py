@@ -3,7 +3,7 @@
 to Raft     [PROPOSE, first call, [payload, ...]]  [BARRIER, call, strict]  [TRIM, upto, manifest]  [STATUS, call]
             [ADD, call, node, incarnation, address]  [REMOVE, call, node]  [TRANSFER, call, node | nil]
             [TAKEN, bytes]  the owner has taken so much of what it was told     [STOP]
-from Raft   [APPENDED, first call, count, first index, term]  [NOT_LED, first call, count]
+from Raft   [APPENDED, [[first call, count], ...], first index, term]  [NOT_LED, [[first call, count], ...]]
             [RECORDS, [[index, term, payload], ...], upto, bytes]  [MANIFEST, index, term, manifest]
             [ROLE, leader, term, leader node | nil]
             [ANSWER, call, anything]  [REFUSAL, call, code, text]

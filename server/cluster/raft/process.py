@@ -165,15 +165,26 @@ class Process:
         self._hear()
 
     def _hear(self) -> None:
+        """Proposals that came together are appended, and answered, together."""
+        proposed: list[tuple[int, list[bytes]]] = []
         for said, *message in taken(self._came):
-            HEARD[said](self, *message)
+            if said == Said.PROPOSE:
+                proposed.append((message[0], message[1]))
+            else:
+                self._propose(proposed)
+                proposed.clear()
+                HEARD[said](self, *message)
+        self._propose(proposed)
 
-    def _propose(self, first: int, payloads: list[bytes]) -> None:
-        appended = self.node.propose(payloads)
+    def _propose(self, proposed: list[tuple[int, list[bytes]]]) -> None:
+        if not proposed:
+            return
+        appended = self.node.propose([payload for _, payloads in proposed for payload in payloads])
+        calls = [(first, len(payloads)) for first, payloads in proposed]
         if appended is None:
-            self._tell(Said.NOT_LED, first, len(payloads))
+            self._tell(Said.NOT_LED, calls)
         else:
-            self._tell(Said.APPENDED, first, len(payloads), *appended)
+            self._tell(Said.APPENDED, calls, *appended)
 
     def _barrier(self, call: int, strict: bool) -> None:
         def settle(index: int | None) -> None:
@@ -258,7 +269,6 @@ class Process:
 
 
 HEARD: dict[int, Callable[..., None]] = {
-    Said.PROPOSE: Process._propose,
     Said.BARRIER: Process._barrier,
     Said.TRIM: Process._trim,
     Said.STATUS: Process._status,
