@@ -1,13 +1,16 @@
 # Sets up what is missing, then runs. Every target can be run again at once; nothing asks the network twice.
 RUN := @sh scripts/python.sh
 
-.PHONY: install demo test test-long bench clean
+.PHONY: install demo cluster test test-long bench clean
 
 install:      ## Python environment, browser client and demo, ready to serve
 	$(RUN) scripts/install.py
 
 demo: install ## the scene editor on real data; prints its address
 	@.venv/bin/sharelite demo
+
+cluster: install ## three nodes of one cell on this machine, each with the demo; prints their addresses
+	@.venv/bin/python scripts/cluster.py
 
 test:         ## every test of every language, after linters and type checkers
 	$(RUN) scripts/install.py --for-tests
