@@ -23,7 +23,7 @@ class GuideServer(RunningServer):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuideServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     folder: Path = tmp_path_factory.mktemp("guide")
     files: dict[str, list[str]] = {}
     for name, piece in PIECE.findall((ROOT / "client-js/GUIDE.md").read_text()):
@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuideServer]:
 
 
 @pytest.fixture
-def windows(server: GuideServer, open_window: Open) -> tuple[Page, Page]:
+def windows(server: RunningServer, open_window: Open) -> tuple[Page, Page]:
     expect.set_options(timeout=PATIENCE)
     ada, bob = (open_window(f"{server.url}/notes/") for _ in range(2))
     for page in (ada, bob):
@@ -53,7 +53,7 @@ def drag(page: Page, across: int) -> None:
     page.mouse.up()
 
 
-def test_the_editor_of_the_guide_does_what_its_steps_say(windows: tuple[Page, Page], server: GuideServer) -> None:
+def test_the_editor_of_the_guide_does_what_its_steps_say(windows: tuple[Page, Page], server: RunningServer) -> None:
     ada, bob = windows
     ada.get_by_role("button", name="Add").click()
     expect(bob.locator("article")).to_have_text("New note")
@@ -78,7 +78,7 @@ def test_the_editor_of_the_guide_does_what_its_steps_say(windows: tuple[Page, Pa
 
 
 def test_what_is_under_the_pointer_comes_to_the_front_and_a_dead_server_loses_nothing(
-    windows: tuple[Page, Page], server: GuideServer
+    windows: tuple[Page, Page], server: RunningServer
 ) -> None:
     ada, bob = windows
     first = ada.locator("article").first.get_attribute("data-id")
