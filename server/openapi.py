@@ -137,7 +137,7 @@ SCHEMAS: JSON = {
         problem={**_maybe(TEXT), "description": "why it cannot be read"},
     ),
     "NewProject": {
-        **_object("name contract", name=TEXT, contract={"anyOf": [TEXT, OBJECT]}, public=BOOLEAN),
+        **_object("name", name=TEXT, contract={"anyOf": [TEXT, OBJECT]}, public=BOOLEAN),
         "additionalProperties": False,
     },
     "AlteredProject": {**_object("", name=TEXT, public=BOOLEAN), "additionalProperties": False},

@@ -343,9 +343,16 @@ class Project:
         what was begun on the worker is brought to its end."""
         return await to_its_end(self._upgrade(contract, by, destructive))
 
-    async def _upgrade(self, contract: Contract, by: str, destructive: bool) -> UpgradeReport:
+    async def redefine(self, make: Callable[[Contract], Contract], by: str) -> UpgradeReport:
+        """`upgrade` to what `make` makes of the present contract, on a worker; whatever is lost is meant to be."""
+        return await to_its_end(self._upgrade(make, by, True))
+
+    async def _upgrade(
+        self, wanted: Contract | Callable[[Contract], Contract], by: str, destructive: bool
+    ) -> UpgradeReport:
         async with _Turnstile(self):
             await self._take()
+            contract = wanted if isinstance(wanted, Contract) else await self._turn(wanted, self.contract)
             upgrade = plan(self.contract, contract)
             if contract.hash == self.contract.hash:
                 return self._report(upgrade)

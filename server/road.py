@@ -31,7 +31,7 @@ from .sync.recent import Recent
 from .sync.recovery import bring_forward, rebuild, replay
 from .sync.rehearsal import Judged, Rehearsal
 from .sync.rules import Rules
-from .sync.shape import quoted
+from .sync.shape import quoted, shapes
 from .sync.statements import Function
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 #: Pages in the write-ahead log of data.db after which a checkpoint is due: between batches, and before the next one.
 CHECKPOINT_PAGES = 1000
 OVERDUE_PAGES = 8000
+TRIGGERED = "SELECT DISTINCT tbl_name FROM main.sqlite_schema WHERE type='trigger'"
 SCAN = 1000
 FORMER_KEPT = 1000
 SCAN_BYTES = 8 << 20
@@ -475,17 +476,19 @@ class Road:
 
     def _try_steps(self, change: SchemaChange) -> None:
         """Run the steps in a transaction that is rolled back; raises Refused where existing rows do not fit."""
-        connection = self._databases.data("rehearse")
+        statements = Statements(self._databases.data("rehearse"), self.watch)
+        connection = statements.connection
         try:
             connection.execute("PRAGMA foreign_keys=OFF").fetchall()
             connection.execute("BEGIN IMMEDIATE")
             run_steps(connection, change.steps)
+            _check_triggers(statements)
             _check_tightened(connection, change)
             connection.execute("ROLLBACK")
-        except (apsw.SQLError, apsw.ConstraintError) as problem:
+        except (apsw.SQLError, apsw.ConstraintError, Mismatch) as problem:
             raise Refused("invalid", f"the contract's tables cannot be made: {problem}") from problem
         finally:
-            connection.close()
+            statements.close()
 
     def _misread_by(self, former: str, tables: frozenset[str]) -> tuple[Fault, ...]:
         """Why a push made under a former contract cannot be understood; one that is not known here is simply tried."""
@@ -513,6 +516,20 @@ def _commit(version: int, at: int, mutation: Mutation, found: Judged) -> Commit:
     body = mutation.body
     kind: CommitKind = "edit" if isinstance(body, Edit) else "call" if isinstance(body, Call) else "sql"
     return Commit(version, at, mutation.user, kind, found.changes, mutation.id, mutation.tag, found.skipped)
+
+
+def _check_triggers(statements: Statements) -> None:
+    """Stored triggers do nothing that SQL of others may not do. They run with every mutation, so it is found out here:
+    a statement is planned together with the triggers that it would run. Raises Refused."""
+    named: list[Any] = statements.connection.execute(TRIGGERED).fetchall()
+    known = shapes(statements.connection)
+    for (table,) in named:
+        if table not in known:
+            raise Refused("invalid", f"a trigger is about {table}, which is no table")
+        name, columns = quoted(table), (*known[table].key, *known[table].columns)
+        sets = ", ".join(f"{quoted(column)}={quoted(column)}" for column in columns)
+        for text in (f"INSERT INTO {name} DEFAULT VALUES", f"UPDATE {name} SET {sets}", f"DELETE FROM {name}"):
+            statements.describe(text)
 
 
 def _check_tightened(connection: apsw.Connection, change: SchemaChange) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from .definitions import redefined
 from .errors import BadRequest, Refused, ShareliteError, Unavailable
 from .model import Fault, Mutation, Outcome, Result, Sql, Statement
 from .sql import answers
@@ -63,6 +65,8 @@ class Judged(ShareliteError):
 async def run(project: Project, request: Request, user: str) -> bytes:
     """The body of the answer. Raises Judged and everything that reading and mutating raise."""
     check(request.statements)
+    if request.defines:
+        return await _define(project, request, user)
     if request.reads and request.id is None:
         await reached(project, request)
         return await read(project, request)
@@ -81,6 +85,24 @@ def check(statements: Sequence[Statement]) -> None:
                 f"statements/{place}: transactions are begun and ended by POST .../transactions, "
                 "or by the messages of the websocket; statements of one request are one transaction anyway"
             )
+
+
+async def _define(project: Project, request: Request, user: str) -> bytes:
+    """Statements that change tables: each is a schema commit of its own."""
+    if request.id is not None or not all(kind(each.sql) in ("schema", "empty") for each in request.statements):
+        raise BadRequest("statements that change tables come in requests of their own, without an id")
+    found: list[bytes] = []
+    for place, statement in enumerate(request.statements):
+        start = time.perf_counter()
+        try:
+            if kind(statement.sql) == "schema":
+                await project.redefine(partial(redefined, sql=statement.sql), user)
+            found.append(answers.result(Result((), (), [], 0, None, time.perf_counter() - start)))
+        except Refused as refused:
+            if request.together:
+                raise refused.at(f"/statements/{place}") from None
+            found.append(answers.error(refused))
+    return answers.answer(project.version, found)
 
 
 async def reached(project: Project, request: Request) -> None:

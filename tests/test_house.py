@@ -18,7 +18,18 @@ FLOORS = (
     ("__main__", "commands"),
     ("app",),
     ("routes", "sockets", "openapi"),
-    ("project", "publishing", "road", "statements", "transactions", "catalog", "auth", "tokens", "following")
+    (
+        "project",
+        "publishing",
+        "road",
+        "statements",
+        "definitions",
+        "transactions",
+        "catalog",
+        "auth",
+        "tokens",
+        "following",
+    )
     + ("levelling", "introduction", "cellnode", "transfer", "yard", "roll", "shelf", "upgrades", "openings", "life"),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
     ("model", "errors", "constraints", "values", "names", "records", "survey", "config", "logs", "metrics"),

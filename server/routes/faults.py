@@ -24,6 +24,7 @@ STATUS = {
     "already_exists": 409,
     "conflict": 409,
     "contract_changed": 409,
+    "contract_given": 409,
     "destructive": 409,
     "exists": 409,
     "id_reused": 409,

@@ -8,12 +8,13 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..auth import Identity
 from ..errors import NotFound, ShareliteError, Unauthenticated
+from ..schema.inference import nothing
 from ..sync.session import FORBIDDEN
 from ..sync.wire import decode_push
 from . import bodies, faults
@@ -32,10 +33,11 @@ AT_A_TIME = 200
 
 
 class Create(Struct, forbid_unknown_fields=True):
-    """`contract`: the name of one the server has, or a whole document."""
+    """`contract`: the name of one the server has, or a whole document; without one the project has no tables, until SQL
+    makes some."""
 
     name: str
-    contract: str | dict[str, Any]
+    contract: str | dict[str, Any] = field(default_factory=nothing)
     public: bool = False
 
 

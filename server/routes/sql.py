@@ -156,7 +156,9 @@ async def asked(request: Request, here: House) -> requests.Request:
 
 
 def allow(here: House, identity: Identity, record: ProjectRecord, role: Role, wanted: requests.Request) -> None:
-    """Readers read. Raises Forbidden."""
+    """Readers read, owners change tables. Raises Forbidden."""
+    if role != "owner" and wanted.defines:
+        here.gate.enter(identity, record, "owner")
     if role == "reader" and not wanted.reads:
         here.gate.enter(identity, record, "editor")
 

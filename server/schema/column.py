@@ -60,6 +60,11 @@ class Column:
         return said
 
     @property
+    def initial(self) -> Any:
+        """What SQL that does not name the column stores: a value, or {"now": "date" | "time" | "timestamp"}."""
+        return self.schema.get("x-sql", {}).get("initial")
+
+    @property
     def pointer(self) -> str:
         """The JSON pointer of the property in its row."""
         return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in self.path or (self.name,))

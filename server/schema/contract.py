@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import ContractInvalid
 from .conditions import check_conditions
+from .definitions import check_definitions
 from .document import Document
 from .graph import Graph
 from .keywords import check_keywords, schemas
@@ -29,7 +30,7 @@ _TOP = frozenset(
 class Contract:
     """Satisfies `sync.rules.Rules`. `hash`: SHA-256 of the RFC 8785 text. `tables` has parents before children.
 
-    `notices`: what the document asks for and does not get yet.
+    `notices`: what the document asks for and does not get yet. `inferred`: nobody wrote it, so that SQL may change it.
     """
 
     name: str
@@ -37,6 +38,21 @@ class Contract:
     hash: str
     tables: Mapping[str, Table]
     notices: tuple[str, ...] = ()
+
+    @property
+    def inferred(self) -> bool:
+        return self._sql.get("inferred") is True
+
+    @property
+    def triggers(self) -> Mapping[str, str]:
+        """Statements that make stored triggers, which run in the rehearsal and nowhere else."""
+        triggers: Mapping[str, str] = self._sql.get("triggers", {})
+        return triggers
+
+    @property
+    def _sql(self) -> Schema:
+        sql: Schema = self.document.get("x-sql", {})
+        return sql
 
     @classmethod
     def parse(cls, document: Any, name: str = "") -> Contract:
@@ -67,7 +83,7 @@ def _tables(document: Document, graph: Graph, faults: Faults) -> tuple[dict[str,
     tables = relations.read(shapes) if not faults else {}
     for schema, pointer in schemas(document.value, ""):
         unread = "x-sql" in schema and join(pointer, "x-sql") not in shaper.used
-        if unread and not pointer.startswith("/$defs/"):
+        if unread and pointer and not pointer.startswith("/$defs/"):
             faults.add(join(pointer, "x-sql"), "x-sql has no effect here; put it on a table or on a column")
     return tables, relations.notices
 
@@ -78,8 +94,10 @@ def _check_top(document: Schema, faults: Faults) -> None:
     if document.get("additionalProperties", False) is not False:
         faults.add("/additionalProperties", "a project has only the parts that its contract names")
     for word in sorted(document.keys() - _TOP):
-        if not word.startswith("x-") or word == "x-sql":
+        if not word.startswith("x-"):
             faults.add(join("", word), f"`{word}` at the top would look across parts, which are tables of their own")
+    if "x-sql" in document:
+        check_definitions(document["x-sql"], document.get("properties", {}), faults)
     for name in document.get("required", []):
         if name not in document.get("properties", {}):
             faults.add("/required", f"`{name}` is required, but it is none of the parts")

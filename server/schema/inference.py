@@ -62,13 +62,18 @@ def infer(survey: Survey, title: str = "") -> Inferred:
     left = list(survey.left)
     links = {name: list(_kept(table, tables, left)) for name, table in tables.items()}
     _widen(tables, links, left)
-    document: Schema = {"type": "object", "properties": {}}
+    document = nothing()
     if title:
         document = {"title": title, **document}
     for name, table in tables.items():
         left += table.left()
         document["properties"][table.name] = table.schema(_references(table, links[name], tables))
     return Inferred(_parsed(document, survey), tuple(table.plan() for table in tables.values()), tuple(left))
+
+
+def nothing() -> Schema:
+    """A contract without tables, which SQL may change."""
+    return {"type": "object", "x-sql": {"inferred": True}, "properties": {}}
 
 
 def _parsed(document: Schema, survey: Survey) -> Contract:

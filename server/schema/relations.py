@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from ..model import ListLimit
-from .column import Column
+from .column import Column, WrongValue
 from .document import ANNOTATIONS
 from .places import Faults, Schema, join
 from .shape import Rows
 from .table import Index, Link, Table
 
-TABLE_WORDS = frozenset("key index unique references order tree fulltext spatial name".split())
-COLUMN_WORDS = frozenset("index unique references onDelete onUpdate fulltext spatial any name declared".split())
+TABLE_WORDS = frozenset("key index unique references order tree fulltext spatial name autoincrement".split())
+COLUMN_WORDS = frozenset("index unique references onDelete onUpdate fulltext spatial any name declared initial".split())
 LINK_WORDS = frozenset("columns table target onDelete onUpdate".split())
 ACTIONS = {"cascade": "CASCADE", "set null": "SET NULL", "restrict": "RESTRICT", "no action": "NO ACTION"}
 #: SQLite takes 2,000; capture needs a few of its own.
@@ -67,7 +67,17 @@ class Relations:
         return Table(
             rows.name, rows.singleton, rows.parent, rows.path, key, own, columns, rows.root, order,
             self._tree(rows, own, leaves), (), (), length, (), self._document, rows.root.place, rows.sql.get("name"),
+            self._autoincrement(rows, own, leaves),
         )  # fmt: skip
+
+    def _autoincrement(self, rows: Rows, own: tuple[str, ...], leaves: Mapping[str, Column]) -> bool:
+        said = rows.sql.get("autoincrement")
+        if said is None:
+            return False
+        plain = len(own) == 1 and own[0] in leaves and leaves[own[0]].type == "INTEGER" and not rows.parent
+        if said is not True or not plain or leaves[own[0]].form != "plain":
+            self._faults.add(self._at(rows, "autoincrement"), "`autoincrement` is true, and the key is one integer")
+        return plain
 
     def _own_key(self, rows: Rows, leaves: Mapping[str, Column]) -> tuple[str, ...]:
         if rows.singleton:
@@ -137,6 +147,7 @@ class Relations:
             self._faults.add(self._at(rows, word), f"x-sql knows no `{word}` on a table")
         links = [*self._parent_link(table), *self._table_links(rows, table)]
         indexes = [*self._table_indexes(rows, table)]
+        named = self._index_names(rows, table)
         for column in rows.root.leaves:
             sql = column.schema.get("x-sql", {})
             where = join(column.place, "x-sql")
@@ -144,6 +155,7 @@ class Relations:
                 self._faults.add(join(where, word), f"x-sql knows no `{word}` on a property")
             links += self._column_link(table, column, sql, where)
             self._origin(sql, where)
+            self._initial(table, column, sql, where)
             if column.form == "any" and column.schema.keys() - ANNOTATIONS:
                 self._faults.add(join(where, "any"), "`any` stands alone: say neither a type nor a condition beside it")
             indexes += [((column.name,), word == "unique") for word in ("unique", "index") if sql.get(word) is True]
@@ -156,7 +168,7 @@ class Relations:
             if unique:
                 self._check_set(table, columns, "unique")
         links = [link for link in links if self._check_link(table, link, rows)]
-        self.tables[table.name] = replace(table, links=tuple(links), indexes=_indexes(table, indexes, links))
+        self.tables[table.name] = replace(table, links=tuple(links), indexes=_indexes(table, indexes, links, named))
 
     def _origin(self, sql: Schema, where: str) -> None:
         """What things were called in the file they came from."""
@@ -166,6 +178,42 @@ class Relations:
             self._faults.add(where, "`declared` is a type as SQL declares it, such as VARCHAR(20)")
         if sql.get("any", True) is not True:
             self._faults.add(where, "`any` is true, or is not said")
+
+    def _initial(self, table: Table, column: Column, sql: Schema, where: str) -> None:
+        """What SQL stores that does not name the column: it has to be a value of it."""
+        said = sql.get("initial")
+        if isinstance(said, dict):
+            if said.keys() != {"now"} or said["now"] not in ("date", "time", "timestamp"):
+                self._faults.add(
+                    join(where, "initial"), '`initial` is a value, or {"now": "date", "time" or "timestamp"}'
+                )
+            return
+        plain = said is None or (isinstance(said, str) and "\0" not in said) or isinstance(said, int | float)
+        if not plain or isinstance(said, bool):
+            self._faults.add(join(where, "initial"), "`initial` is a text or a number")
+        elif said is not None and column.form not in ("plain", "boolean", "any"):
+            self._faults.add(join(where, "initial"), "only a column of plain values can have an `initial` one")
+        elif said is not None:
+            try:
+                column.stored(said)
+            except WrongValue as problem:
+                self._faults.add(join(where, "initial"), str(problem))
+
+    def _index_names(self, rows: Rows, table: Table) -> dict[tuple[str, ...], str]:
+        """The names that SQL gave to indexes: `{"columns": [...], "name": "..."}` in the place of a list."""
+        names: dict[tuple[str, ...], str] = {}
+        for word in ("unique", "index"):
+            for number, entry in enumerate(_sets(rows.sql.get(word, []))):
+                if not isinstance(entry, dict):
+                    continue
+                name = str(entry.get("name", ""))
+                taken = name.startswith("_") or name.lower().startswith("sqlite_")
+                if taken or entry.keys() != {"columns", "name"} or not 0 < len(name) <= MOST_NAME:
+                    where = join(self._at(rows, word), number)
+                    self._faults.add(where, "an index with a name is {columns, name}; no name begins with _ or sqlite_")
+                else:
+                    names[_columns_of(entry)] = name
+        return names
 
     def _parent_link(self, table: Table) -> Iterable[Link]:
         if table.parent:
@@ -226,7 +274,7 @@ class Relations:
 
     def _is_unique(self, table: Table, columns: tuple[str, ...]) -> bool:
         """Its own x-sql may not have been read yet, so the words are looked at."""
-        sets = [_listed(entry) for entry in _sets(self._said.get(table.name, {}).get("unique", []))]
+        sets = [_columns_of(entry) for entry in _sets(self._said.get(table.name, {}).get("unique", []))]
         column = table.columns.get(columns[0]) if len(columns) == 1 else None
         return columns in sets or (column is not None and column.schema.get("x-sql", {}).get("unique") is True)
 
@@ -240,7 +288,7 @@ class Relations:
     def _table_indexes(self, rows: Rows, table: Table) -> Iterable[tuple[tuple[str, ...], bool]]:
         for word in ("unique", "index"):
             for number, entry in enumerate(_sets(rows.sql.get(word, []))):
-                columns = _listed(entry)
+                columns = _columns_of(entry)
                 missing = [name for name in columns if name not in table.columns]
                 if missing or not columns:
                     message = f"there is no column {', '.join(missing) or 'at all'}"
@@ -290,11 +338,20 @@ def _listed(said: Any) -> tuple[str, ...]:
     return tuple(said) if isinstance(said, list) and all(isinstance(name, str) for name in said) else ()
 
 
+def _columns_of(entry: Any) -> tuple[str, ...]:
+    return _listed(entry.get("columns") if isinstance(entry, dict) else entry)
+
+
 def _sets(said: Any) -> list[Any]:
     return said if isinstance(said, list) else [said]
 
 
-def _indexes(table: Table, wanted: Iterable[tuple[tuple[str, ...], bool]], links: Iterable[Link]) -> tuple[Index, ...]:
+def _indexes(
+    table: Table,
+    wanted: Iterable[tuple[tuple[str, ...], bool]],
+    links: Iterable[Link],
+    named: Mapping[tuple[str, ...], str],
+) -> tuple[Index, ...]:
     """Each column set once. What refers to another row is indexed, or deleting that row would read the whole table."""
     found: dict[tuple[str, ...], bool] = {}
     for columns, unique in sorted(wanted, key=lambda index: not index[1]):
@@ -303,7 +360,7 @@ def _indexes(table: Table, wanted: Iterable[tuple[tuple[str, ...], bool]], links
     for link in links:
         if not any(columns[: len(link.columns)] == link.columns for columns in (table.key, *found)):
             found[link.columns] = False
-    return tuple(Index(_index_name(table, *index), *index) for index in found.items())
+    return tuple(Index(named.get(index[0]) or _index_name(table, *index), *index) for index in found.items())
 
 
 def _index_name(table: Table, columns: tuple[str, ...], unique: bool) -> str:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from ..model import Change, Fault
 from .contract import Contract
+from .definitions import changed
 from .rebuild import can_rebuild, rebuild
 from .table import Index, Link, Table
 from .tables import column_text, create_index, create_table, create_view, quoted, reference_text
@@ -44,7 +45,9 @@ def plan(old: Contract, new: Contract) -> Upgrade:
     tightened = tuple(one.new.name for one in plans if one.tightened)
     fresh = [*added, *(one.new for one in plans if one.recreated)]
     changes = [Change("i", table.name, (1,), {}, None) for table in fresh if table.singleton]
-    return Upgrade("destructive" if reasons else "additive", _steps(dropped, added, plans), reasons, tightened, changes)
+    steps = _steps(dropped, added, plans)
+    steps = _around(old, new, steps)
+    return Upgrade("destructive" if reasons else "additive", steps, reasons, tightened, changes)
 
 
 def compatible(old: Contract, new: Contract, tables: Collection[str] | None = None) -> tuple[Fault, ...]:
@@ -138,6 +141,16 @@ def _steps(dropped: list[Table], added: list[Table], plans: list[_TablePlan]) ->
         *(f"DROP TABLE {quoted(table.name)}" for table in reversed(dropped)),
         *(step for table in added for step in _created(table, table.indexes)),
         *(create_view(table) for table in [*added, *(one.new for one in changed)]),
+    ]
+
+
+def _around(old: Contract, new: Contract, steps: list[str]) -> list[str]:
+    """Triggers go before the tables that they are about change, and come after."""
+    triggers, new_triggers = changed(old.triggers, new.triggers, bool(steps))
+    return [
+        *(f"DROP TRIGGER {quoted(name)}" for name in triggers),
+        *steps,
+        *new_triggers,
     ]
 
 

@@ -56,6 +56,8 @@ class Table:
     place: str
     #: What the table was called in the file that it came from.
     origin: str | None = None
+    #: Whether an integer key is never given out again.
+    autoincrement: bool = False
 
     @cached_property
     def types(self) -> Mapping[str, ColumnType]:

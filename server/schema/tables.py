@@ -35,6 +35,7 @@ def create_steps(contract: Contract) -> list[str]:
         *(create_table(table) for table in tables),
         *(create_index(table, index) for table in tables for index in table.indexes),
         *(create_view(table) for table in tables),
+        *contract.triggers.values(),
     ]
 
 
@@ -45,9 +46,10 @@ def singletons(contract: Contract) -> list[Change]:
 
 def create_table(table: Table, name: str | None = None) -> str:
     """`name`: another one, for rebuilding a table beside the old one."""
-    if table.singleton or table.own == ("_key",):
-        key = f"{quoted(table.key[0])} INTEGER PRIMARY KEY"
-        columns = [key, *(column_text(table, column) for column in table.properties)]
+    if table.singleton or table.own == ("_key",) or table.autoincrement:
+        key = f"{quoted(table.key[0])} INTEGER PRIMARY KEY{' AUTOINCREMENT' if table.autoincrement else ''}"
+        others = [column for column in table.properties if column.name != table.key[0]]
+        columns = [key, *(column_text(table, column) for column in others)]
     else:
         columns = [column_text(table, column) for column in table.columns.values()]
         columns.append(f"PRIMARY KEY({_listed(table.key)})")
@@ -56,7 +58,16 @@ def create_table(table: Table, name: str | None = None) -> str:
 
 
 def column_text(table: Table, column: Column) -> str:
-    return f"{quoted(column.name)} {column.type}{' NOT NULL' if column.name in table.key else ''}"
+    required = " NOT NULL" if column.name in table.key else ""
+    return f"{quoted(column.name)} {column.type}{required}{initial_text(column)}"
+
+
+def initial_text(column: Column) -> str:
+    """What SQL that does not name the column stores in it."""
+    said = column.initial
+    if isinstance(said, dict):
+        return f" DEFAULT CURRENT_{said['now'].upper()}"
+    return "" if said is None else f" DEFAULT {literal(said)}"
 
 
 def _foreign_key(link: Link) -> str:

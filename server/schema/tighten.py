@@ -25,6 +25,8 @@ def differences(old: Table, new: Table) -> Iterator[Difference]:
     """Everything but annotations, new optional columns, and what only loosens."""
     if old.key != new.key:
         yield Difference(f"the key changes from {', '.join(old.key)} to {', '.join(new.key)}", rewrites=True)
+    if old.autoincrement != new.autoincrement:
+        yield Difference("keys are given out in another way", destructive=False, rewrites=True)
     for name, column in old.columns.items():
         if name in new.columns:
             yield from _column(column, new.columns[name])
@@ -44,6 +46,8 @@ def _column(old: Column, new: Column) -> Iterator[Difference]:
     if (old.default, type(old.default)) != (new.default, type(new.default)):
         reason = f"{name} has another default; rows keep what they showed, so the old one is written into them"
         yield Difference(reason, rewrites=True)
+    if repr(old.initial) != repr(new.initial):
+        yield Difference(f"{name} has another value where SQL does not name it", destructive=False, rewrites=True)
     if new.required and not old.required and new.default is None and not new.nullable:
         yield Difference(f"{name} becomes required", tightens=True)
     if not loosens(old.schema, new.schema):
@@ -55,7 +59,9 @@ def _new_columns(old: Table, new: Table) -> Iterator[Difference]:
         if name in old.columns or not column.path:
             continue
         sparse = any(group.sparse and column.path[: len(group.path)] == group.path for group in new.root.groups)
-        if column.required and column.default is None and not column.nullable and not sparse:
+        if column.initial is not None:
+            yield Difference(f"{name} is new and has a value in every row", destructive=False, tightens=True)
+        elif column.required and column.default is None and not column.nullable and not sparse:
             yield Difference(f"{name} is new and required, but has no default", tightens=True)
 
 

@@ -231,7 +231,7 @@ class Desk:
 
     async def _sql(self, message: _Message, wanted: requests.Request) -> None:
         if not wanted.reads:
-            self._role("editor")
+            self._role("owner" if wanted.defines else "editor")
         if self._transaction is not None:
             wanted.check_inside()
             transaction = self._transaction

@@ -45,6 +45,11 @@ def kind(sql: str) -> Kind:
     return "transaction" if word in _TRANSACTION else "write"
 
 
+def words(sql: str) -> set[str]:
+    """The bare words of a statement, in upper case: nothing quoted, no comments."""
+    return {found["word"].upper() for found in _TOKEN.finditer(sql) if found["word"]}
+
+
 def savepoint(sql: str) -> tuple[str, str] | None:
     """`SAVEPOINT`, `RELEASE` or `ROLLBACK` (to one) and the name, where the statement is that and nothing else."""
     found = _SAVEPOINT.fullmatch(sql)

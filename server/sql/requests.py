@@ -47,6 +47,11 @@ class Request(Struct, frozen=True):
         """Whether nothing of it can write."""
         return all(kind(statement.sql) in ("read", "empty") for statement in self.statements)
 
+    @property
+    def defines(self) -> bool:
+        """Whether one of them changes tables."""
+        return any(kind(statement.sql) == "schema" for statement in self.statements)
+
     def check_inside(self) -> None:
         """Inside of an open transaction there is nothing to say but statements. Raises BadRequest."""
         if (self.together, self.id, self.tag, self.level, self.version, self.at) != (True, None, None, "any", 0, None):

@@ -32,7 +32,10 @@ SET_CONTRACT = 'UPDATE "_sharelite" SET contract_hash=?, contract=? WHERE id=2'
 CONTRACT_HASH = 'SELECT contract_hash FROM "_sharelite" WHERE id=2'
 HAS_TABLE = "SELECT 1 FROM main.sqlite_schema WHERE name='_sharelite'"
 #: Steps that leave every existing cell as it is, so that the row digest goes on.
-HARMLESS = re.compile(r'CREATE |DROP (?:VIEW|INDEX) |ALTER TABLE "(?:[^"]|"")+" ADD COLUMN ')
+#: A column that is added with a DEFAULT has that in every row.
+HARMLESS = re.compile(
+    r'CREATE |DROP (?:VIEW|INDEX|TRIGGER) |ALTER TABLE "(?:[^"]|"")+" ADD COLUMN (?!"(?:[^"]|"")+" .* DEFAULT )'
+)
 
 
 class Mismatch(Exception):

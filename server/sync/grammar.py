@@ -1,7 +1,8 @@
 """The closed grammar of schema steps: what apply executes on every node and in every browser, and nothing else.
 
     CREATE TABLE name(...) STRICT      ALTER TABLE name ADD COLUMN | DROP COLUMN | RENAME TO
-    DROP TABLE | INDEX | VIEW
+    DROP TABLE | INDEX | VIEW | TRIGGER
+    CREATE TRIGGER name ... END: one statement, whatever it says, for apply and browsers never run it
     CREATE [UNIQUE] INDEX              CREATE VIEW name AS SELECT ... FROM table
     INSERT INTO table(...) SELECT ... FROM table ORDER BY key
 
@@ -18,7 +19,7 @@ _TOKEN = re.compile(
     r"""\s*(?:
       (?P<name>"(?:[^"]|"")+")
     | (?P<value>[xX]'(?:[0-9a-fA-F]{2})*' | '(?:[^']|'')*' | -?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
-    | (?P<word>[A-Za-z]+)
+    | (?P<word>[A-Za-z_]+)
     | (?P<mark>[(),=])
     )""",
     re.VERBOSE,
@@ -27,19 +28,54 @@ _TYPES = {"TEXT", "INTEGER", "REAL", "BLOB", "ANY"}
 _FUNCTIONS = {"COALESCE", "NULLIF", "TYPEOF"}
 _ACTIONS = ("CASCADE", "SET NULL", "RESTRICT")
 _HIDDEN = ("_sharelite", "sqlite_")
+_OWN = ("_", "sqlite_")
 
 
 class _NoStep(Exception):
     pass
 
 
+_DEFINITION = re.compile(r'CREATE TRIGGER "((?:[^"]|"")+)" ')
+#: What a definition is made of, as far as its end goes.
+_PIECE = re.compile(
+    r"""--[^\n]* | /\*.*?\*/ | '(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\]
+      | (?P<word>[^\W\d][\w$]*) | (?P<end>;) | [^\0]""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
 def is_step(sql: str) -> bool:
     """Whether the text is exactly one statement of the grammar."""
+    definition = _DEFINITION.match(sql)
+    if definition is not None:
+        name = definition[1].replace('""', '"').lower()
+        return not name.startswith(_OWN) and _is_one(sql, definition.end())
     try:
         _Reader(list(_tokens(sql))).statement()
     except (_NoStep, RecursionError):
         return False
     return True
+
+
+def _is_one(sql: str, start: int) -> bool:
+    """Whether nothing comes behind a trigger: it ends with the END of its BEGIN; only inside of it are semicolons."""
+    depth, at, ended = 0, start, False
+    while at < len(sql):
+        found = _PIECE.match(sql, at)
+        if found is None:
+            return False
+        at = found.end()
+        word = (found["word"] or "").upper()
+        if ended and found.group().strip():
+            return False
+        if found["end"] and depth == 0:
+            return False
+        if word in ("BEGIN", "CASE"):
+            depth += 1
+        elif word == "END":
+            depth -= 1
+            ended = depth == 0
+    return ended
 
 
 def _tokens(sql: str) -> Iterator[tuple[str, str]]:
@@ -64,6 +100,7 @@ class _Reader:
             "CREATE TABLE": self._create_table, "CREATE UNIQUE INDEX": self._create_index,
             "CREATE INDEX": self._create_index, "CREATE VIEW": self._create_view, "ALTER TABLE": self._alter,
             "INSERT INTO": self._insert, "DROP TABLE": self._name, "DROP INDEX": self._name, "DROP VIEW": self._name,
+            "DROP TRIGGER": self._name,
         }  # fmt: skip
         for words, form in forms.items():
             if self._take(words):
@@ -90,8 +127,12 @@ class _Reader:
     def _column(self) -> None:
         self._name()
         self._word(_TYPES)
-        if not self._take("PRIMARY KEY"):
+        if self._take("PRIMARY KEY"):
+            self._take("AUTOINCREMENT")
+        else:
             self._take("NOT NULL")
+        if self._take("DEFAULT") and not any(self._take(f"CURRENT_{what}") for what in ("DATE", "TIME", "TIMESTAMP")):
+            self._kind("value")
         if self._take("REFERENCES"):
             self._refers()
 

@@ -7,6 +7,7 @@ lengths are checked on the resulting rows. A bad one is rolled back to its savep
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import apsw
@@ -28,6 +29,9 @@ from .wire import encode_key
 #: What the changes of one mutation may hold, old values included; and what a cell takes beside its text.
 MOST_BYTES = 64 << 20
 OVERHEAD = 16
+
+
+TRIGGERS = "SELECT 1 FROM main.sqlite_schema WHERE type='trigger' LIMIT 1"
 
 
 class Judged(Struct, frozen=True):
@@ -59,6 +63,8 @@ class Rehearsal:
         self._rules = rules
         self._functions = functions
         self._shapes = shapes(connection)
+        #: Stored triggers may write to any table, and take long.
+        self._triggers = connection.execute(TRIGGERS).fetchone() is not None
         self._capture = Capture(connection, max((len(shape.key) for shape in self._shapes.values()), default=1))
         self._logged_since = touched_since
         self._misread = misread
@@ -155,7 +161,7 @@ class Rehearsal:
 
     def _watch(self, mutation: Mutation) -> None:
         """Create capture where the mutation may write, before the transaction that takes everything back."""
-        if isinstance(mutation.body, Edit):
+        if isinstance(mutation.body, Edit) and not self._triggers:
             for operation in mutation.body.operations:
                 for table in self._affected.get(operation.table, ()):
                     self._capture.watch(self._shapes[table])
@@ -203,11 +209,7 @@ class Rehearsal:
         """The rows that were skipped, and what statements gave."""
         body = mutation.body
         if isinstance(body, Edit):
-            if len(body.operations) == 1:
-                skipped = self._operations.run(body, _later)
-                self._captured()
-                return skipped, None
-            return self._operations.run(body, self._captured), None
+            return self._edit(body), None
         if isinstance(body, Sql):
             results = run_sql(self._runner, body, self._captured)
             return [], results if body.answered else None
@@ -215,6 +217,16 @@ class Rehearsal:
         transaction = Transaction(self._runner, self._operations, self._captured)
         run_call(self._runner, body, self._functions, transaction)
         return [], None
+
+    def _edit(self, edit: Edit) -> list[tuple[str, Key]]:
+        with self._runner.guard if self._triggers else nullcontext():
+            try:
+                skipped = self._operations.run(edit, _later if len(edit.operations) == 1 else self._captured)
+            except apsw.InterruptError:
+                raise Refused("over_budget", "the stored triggers of this mutation take too long") from None
+            if len(edit.operations) == 1:
+                self._captured()
+            return skipped
 
     def _captured(self) -> None:
         changes, self._seq = self._capture.since(self._seq)

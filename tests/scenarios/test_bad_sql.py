@@ -45,12 +45,20 @@ CHANCE = [
 ]
 
 
+TRIGGER = (
+    'CREATE TRIGGER "told" AFTER DELETE ON note WHEN OLD.size > 50 BEGIN '
+    "INSERT INTO note(id, text) VALUES ('t' || hex(randomblob(4)), time('now')); END"
+)
+TRIGGERED = {**SCENE, "x-sql": {"triggers": {"told": TRIGGER}}}
+
+
 class Follower:
     """A browser, as far as its rows go: the tables of the contract, and every commit of its feed applied to them."""
 
     def __init__(self, server: RunningServer, project: str) -> None:
         self.database = apsw.Connection(":memory:")
-        for step in create_steps(Contract.parse(SCENE)):
+        self.database.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+        for step in create_steps(Contract.parse(TRIGGERED)):
             self.database.execute(step)
         self._writer = ChangeWriter(self.database)
         self.version = 0
@@ -83,9 +91,9 @@ def stored_digest(data: Path, project: str) -> tuple[int, int]:
     return int.from_bytes(stated, "big"), digest.whole(database, shapes(database).values())
 
 
-def test_what_chance_did_is_the_same_in_every_feed_and_after_recovery(tmp_path: Path) -> None:  # Q4
+def test_what_chance_did_is_the_same_in_every_feed_and_after_recovery(tmp_path: Path) -> None:  # Q4, Q19
     with RunningServer(tmp_path / "data") as server:
-        project = server.create("chance", SCENE)
+        project = server.create("chance", TRIGGERED)
         followers = [Follower(server, project) for _ in range(3)]
         with desk(server, project) as ann:
             for text in CHANCE:
