@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import browser, fanout, idle, opening, raft, sequential, size, sql, throughput
+from . import browser, fanout, idle, opening, projects, raft, sequential, size, sql, throughput
 from .figure import HEADINGS, Bench, Figure
 
 FIGURES = {
@@ -30,6 +30,7 @@ FIGURES = {
     "fanout": fanout.measure,
     "idle": idle.measure,
     "opening": opening.measure,
+    "projects": projects.measure,
     "browser": browser.measure,
     "size": size.measure,
 }
@@ -44,12 +45,14 @@ def main() -> int:
     options.add_argument("--runs", type=int, default=usual.runs)
     options.add_argument("--seconds", type=float, default=usual.seconds, help="length of a throughput run")
     options.add_argument("--history", type=int, default=usual.history, help="commits of the project with a past")
+    options.add_argument("--projects", type=int, default=usual.projects, help="projects of a node that has many")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="sharelite-bench-") as folder:
-        bench = Bench(Path(folder), chosen.runs, chosen.seconds, chosen.history)
+        bench = Bench(Path(folder), chosen.runs, chosen.seconds, chosen.history, chosen.projects)
         figures = [figure for name in chosen.figures or FIGURES for figure in measured(name, bench)]
     show(figures)
-    if not chosen.figures and (bench.runs, bench.seconds, bench.history) == (usual.runs, usual.seconds, usual.history):
+    thorough = (usual.runs, usual.seconds, usual.history, usual.projects)
+    if not chosen.figures and (bench.runs, bench.seconds, bench.history, bench.projects) == thorough:
         write(figures)
     return 1 if any(figure.verdict == "no" for figure in figures) else 0
 

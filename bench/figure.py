@@ -53,6 +53,7 @@ class Bench:
     runs: int = 3
     seconds: float = 5.0
     history: int = 1_000_000
+    projects: int = 10_000
     _made: int = field(default=0, init=False)
 
     def data(self) -> Path:

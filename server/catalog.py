@@ -23,6 +23,7 @@ from .cluster.lane import Lane
 from .config import Limits
 from .errors import AlreadyExists, NotFound, NotLeading, Refused, ShareliteError, Unavailable, UnknownOutcome
 from .life import State
+from .memory import give_back
 from .model import Base, Edit, Mutation, Operation
 from .names import valid_contract_name, valid_project_name
 from .openings import Openings
@@ -73,7 +74,7 @@ class Catalog:
         #: The nodes of the cell, by id.
         self.nodes: dict[str, NodeRecord] = {}
         self._own: Project | None = None
-        self._openings = Openings(limits.open_projects, limits.idle_seconds, self._opening, self._closing)
+        self._openings = Openings(limits.open_projects, limits.idle_seconds, self._opening, self._closing, self._tidy)
         self._putting = asyncio.Lock()
         self._reopening = asyncio.Lock()
 
@@ -306,6 +307,9 @@ class Catalog:
         await project.close()
         if project.trouble is None:
             await self._on(self._seen.keep, project.id, Look(project.version, project.size))
+
+    async def _tidy(self) -> None:
+        await self._on(give_back)
 
     async def _follow(self, project: Project, record: ProjectRecord) -> None:
         if record.contract is not None and (self._elsewhere is None or self._elsewhere.leading):

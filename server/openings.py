@@ -22,7 +22,8 @@ TICK_SECONDS = 1.0
 
 class Openings:
     """Who opens is given `open`, who closes `close`; what they raise is told to whoever waits, or logged. Event
-    loop's thread. `stopped`: called with a project that takes nothing more, before it is closed."""
+    loop's thread. `tidy`: called after some were closed, at most once a second. `stopped`: called with a project that
+    takes nothing more, before it is closed."""
 
     def __init__(
         self,
@@ -30,10 +31,12 @@ class Openings:
         idle_seconds: float,
         open: Callable[[str], Awaitable[Project]],
         close: Callable[[Project], Awaitable[None]],
+        tidy: Callable[[], Awaitable[None]],
     ) -> None:
         self._lives = Lives(most, idle_seconds, self._working)
         self._tick_seconds = min(TICK_SECONDS, idle_seconds / 2)
-        self._opener, self._closer = open, close
+        self._opener, self._closer, self._tidy = open, close, tidy
+        self._untidy = False
         self._projects: dict[str, Project] = {}
         #: Those who wait; what they get is the project and which opening of it this is.
         self._waiting: dict[str, list[asyncio.Future[tuple[Project, int]]]] = {}
@@ -187,6 +190,7 @@ class Openings:
             await self._closer(opened)
         except Exception:
             logger.exception("project was not closed well", extra={"project": project})
+        self._untidy = True
         self._lives.closed(project, self._now())
         self._act()
 
@@ -195,6 +199,9 @@ class Openings:
             await asyncio.sleep(self._tick_seconds)
             self._lives.tick(self._now())
             self._act()
+            if self._untidy and not self._lives.count("closing"):
+                self._untidy = False
+                await self._tidy()
 
     def _going(self, project: str) -> asyncio.Future[None]:
         return self._gone.setdefault(project, asyncio.get_running_loop().create_future())

@@ -32,7 +32,7 @@ FLOORS = (
     )
     + ("levelling", "introduction", "cellnode", "transfer", "yard", "roll", "shelf", "upgrades", "openings", "life"),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
-    ("model", "errors", "constraints", "values", "names", "records", "survey", "config", "logs", "metrics"),
+    ("model", "errors", "constraints", "values", "names", "records", "survey", "config", "logs", "memory", "metrics"),
 )
 WINGS = FLOORS[4]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -25,6 +25,7 @@ from ..cluster.plan import Plan, read_plan
 from ..cluster.port import Member, Port
 from ..config import Limits
 from ..errors import ShareliteError
+from ..memory import few_arenas
 from ..storage.node import Node
 from .listening import Server, configured
 
@@ -177,6 +178,7 @@ def tune() -> None:
     long for each of its turns (measured beside a busy thread: 26 ms a commit, with 0.5 ms 5.5 ms).
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+    few_arenas()
     open_many_files()
     gc.collect()
     gc.freeze()
