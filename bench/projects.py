@@ -44,6 +44,7 @@ def many(bench: Bench) -> list[Figure]:
         list(pool.map(lambda project: asked(server, f"/v1/projects/{project}/commits"), made[:USED]))
         while 'sharelite_projects{state="open"} 0.0' not in ground.download(server, "/metrics").decode():
             time.sleep(0.2)
+        time.sleep(3 * IDLE_SECONDS)  # memory goes back after the last one was closed
         used = ground.memory_kib(server.pid) - empty
     many = f"{bench.projects:,} idle projects"
     return [

@@ -14,15 +14,16 @@ ARENAS = 2
 
 def few_arenas() -> None:
     """Let threads share what they free; said before there are any. The interpreter runs one at a time anyway."""
-    if hasattr(library := _library(), "mallopt"):
-        library.mallopt(M_ARENA_MAX, ARENAS)
+    _call("mallopt", M_ARENA_MAX, ARENAS)
 
 
 def give_back() -> None:
     """Give freed memory back to the system. Some milliseconds, without the interpreter's lock."""
-    if hasattr(library := _library(), "malloc_trim"):
-        library.malloc_trim(0)
+    _call("malloc_trim", 0)
 
 
-def _library() -> ctypes.CDLL | None:
-    return ctypes.CDLL(None) if sys.platform == "linux" else None
+def _call(name: str, *args: int) -> None:
+    if sys.platform == "linux":
+        function = getattr(ctypes.CDLL(None), name, None)
+        if function is not None:
+            function(*args)
