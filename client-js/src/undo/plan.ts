@@ -6,6 +6,7 @@ import type { Expectation, Value } from '../api.js';
 import { sameCell } from '../capture/capture.js';
 import { row } from '../capture/wire.js';
 import { idOf } from '../core/net.js';
+import { properties } from '../core/statements.js';
 import type { Change, Key, Operation, Row, TableInfo } from '../core/types.js';
 
 /**
@@ -28,6 +29,9 @@ export interface Rows {
   tables: ReadonlyMap<string, TableInfo>;
   row(table: string, key: Key): Row | undefined;
   users(table: string, key: Key, row: Row): [table: string, key: Key][];
+  /** The confirmed version, and what of one's own lies above it. */
+  version: number;
+  pending: readonly unknown[];
 }
 
 /** `except`: rows (by `idOf`) that are left as they are. */
@@ -83,7 +87,13 @@ function planDelete(made: Plan, rows: Rows, change: Extract<Change, ['d', ...unk
     return void made.stays.push({ change, why: mine ? 'used' : 'changed' });
   }
   made.operations.push(['d', table, key]);
-  if (columns.length > 0) made.expect.push(holds(table, key, pick(left, columns)));
+  made.expect.push(untouched(rows, table, key, left));
+}
+
+/** Also what is NULL must still be so. While nothing of one's own is on its way, that is said in fewer words. */
+function untouched({ tables, version, pending }: Rows, table: string, key: Key, left: Row): Expectation {
+  if (pending.length === 0) return { kind: 'since', table, key, version };
+  return holds(table, key, pick(left, properties(tables.get(table)!)));
 }
 
 function holds(table: string, key: Key, cells: Row): Expectation {

@@ -2,7 +2,7 @@
  * A server in this process that speaks the wire (design section 8) over fake sockets. It judges by running a push on
  * its own rows; tests say what else it does: refuse, hold its tongue, lie, fall over.
  */
-import { encodeChange, type Json } from '../../src/capture/wire.js';
+import { encodeChange, keyText, type Json } from '../../src/capture/wire.js';
 import { decodeChange } from '../../src/capture/wire.js';
 import { sameCell } from '../../src/capture/capture.js';
 import { Core } from '../../src/core/core.js';
@@ -71,6 +71,7 @@ export class FakeServer {
     const commit = { v: this.version + 1, kind: 'edit' as const, at: 1, changes, ...more };
     const types = this.core.tables;
     this.core.receive([commit]);
+    this.history.push(commit);
     this.log.push({ ...commit, changes: changes.map((change) => encodeChange(change, types.get(change[1])?.types ?? new Map())) } as never);
     this.announce();
   }
@@ -97,6 +98,9 @@ export class FakeServer {
     for (const peer of [...this.peers]) this.hangUp(peer);
     await turn();
   }
+
+  /** Every commit, as it was made. */
+  readonly history: Commit[] = [];
 
   read(sql: string): unknown[][] {
     return this.db.all(sql);
@@ -196,6 +200,7 @@ export class FakeServer {
   }
 
   private holds([kind, table, key, cells]: Json[]): boolean {
+    if (kind === 'since') return !this.history.some(({ v, changes }) => v > (cells as number) && changes.some((change) => change[1] === table && keyText(change[2]) === JSON.stringify(key)));
     if (kind !== '=') throw new Error(`the fake judges no ${String(kind)}`);
     const [, name, place, wanted] = decodeChange(['i', table, key, cells]) as ['i', string, Key, Row];
     const found = this.row(['=', name, place]);
