@@ -221,6 +221,34 @@ export interface Undo {
   close(): void;
 }
 
+export interface KeepOptions {
+  /** Where drafts are kept; null: nowhere. Default: the page's sessionStorage, if it has one. */
+  shelf?: Shelf | null;
+  /** Names them where one page has several stores of one project. */
+  name?: string;
+  /** The most characters that are kept. Default 1,000,000. */
+  most?: number;
+}
+
+/** Drafts that outlive a reload of the page (`keepDrafts`). */
+export interface KeptDrafts {
+  /** Those that were brought back; they are among `store.drafts` too, with their names and scopes. */
+  readonly drafts: readonly Draft[];
+  /** Something did not fit when they were last kept. */
+  readonly full: boolean;
+  /** Keeps no more; what is kept stays kept. */
+  stop(): void;
+}
+
+/** The drafts that others share, seen here (`showDrafts`). Observers hear of them with origin `remote` and no version. */
+export interface SharedDrafts {
+  /** By client id: what is being changed there. */
+  readonly paths: ReadonlyMap<string, string[]>;
+  subscribe(callback: () => void): Unsubscribe;
+  /** Takes them all away. */
+  stop(): void;
+}
+
 /** The part of the page's `Storage` that is used; texts by name. */
 export type Shelf = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 

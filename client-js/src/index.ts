@@ -4,6 +4,8 @@ import { openStoreOn } from './store/open.js';
 
 export type * from './api.js';
 export { StoreError } from './errors.js';
+export { keepDrafts } from './drafts/keep.js';
+export { shareDraft, showDrafts } from './drafts/share.js';
 export { move, newId, type Spot } from './lists/move.js';
 export { undoOf } from './undo/undo.js';
 export { openStoreOn } from './store/open.js';

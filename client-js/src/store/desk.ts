@@ -3,6 +3,7 @@ import type { MutationId, Sent, Store, Unsubscribe, WriteOptions } from '../api.
 import type { Change, Commit, Writer } from '../core/types.js';
 import { StoreError } from '../errors.js';
 import type { Timers } from '../sync/platform.js';
+import type { Drafts } from './drafts.js';
 import type { Loaded } from './loaded.js';
 
 /** A mutation of this store that was just handed to the link. */
@@ -18,6 +19,7 @@ export interface Desk {
   /** The project as it is loaded at present. */
   readonly loaded: Loaded;
   readonly timers: Timers;
+  readonly drafts: Drafts;
   /**
    * A mutation of origin `undo`, made upon the rows below all drafts; `options.expect` may be filled while `edit` runs.
    * undefined: it changed nothing and was not sent.

@@ -1,10 +1,9 @@
 /** A draft: edits that every observer here sees and nobody else, until they are saved or cancelled. */
 import type { Conflict, Draft, DraftOptions, Fault, LostEdit, Outcome, Refusal, Sent, Tree, Tx, Unsubscribe, WriteOptions } from '../api.js';
-import type { WireChange } from '../capture/wire.js';
 import type { DraftId } from '../core/types.js';
 import { StoreError, invalid } from '../errors.js';
 import { Callbacks } from './callbacks.js';
-import type { Drafts } from './drafts.js';
+import type { DraftState, Drafts } from './drafts.js';
 
 export class LocalDraft implements Draft {
   state: Draft['state'] = 'open';
@@ -12,8 +11,8 @@ export class LocalDraft implements Draft {
   readonly name: string | undefined;
   private readonly callbacks = new Callbacks<[]>();
   private seen = 0;
-  /** What was sent, until its answer is there. */
-  private sent: WireChange[] = [];
+  /** What it was when it was saved, until the answer is there. */
+  lastState: DraftState = { scope: [], changes: [] };
 
   constructor(
     private readonly desk: Drafts,
@@ -86,8 +85,9 @@ export class LocalDraft implements Draft {
     if (this.desk.within(this).length > 0) throw invalid('a draft in this draft is open; save or cancel that one first');
     this.refusal = undefined;
     if (this.parent !== undefined) return this.saveIntoParent(this.parent);
-    this.sent = this.desk.state(this).changes;
+    this.lastState = this.desk.state(this);
     const sent = this.desk.save(this, options);
+    if (sent !== undefined) this.desk.sending.add(this);
     this.become(sent === undefined ? 'saved' : 'sending');
     void sent?.confirmed.then((outcome) => this.answered(outcome));
     return sent;
@@ -95,7 +95,7 @@ export class LocalDraft implements Draft {
 
   reopen(): void {
     if (this.state !== 'refused') throw invalid('only a draft that was refused can be opened again');
-    this.core = this.desk.refill(this.sent);
+    this.core = this.desk.refill(this.lastState.changes);
     this.become('open');
     this.desk.reopened(this);
   }
@@ -115,8 +115,10 @@ export class LocalDraft implements Draft {
   }
 
   private answered(outcome: Outcome): void {
+    this.desk.sending.delete(this);
     if (outcome.kind === 'refused') this.refusal = outcome.refusal;
-    else this.sent = [];
+    else this.lastState = { scope: [], changes: [] };
+    this.desk.changed.emit();
     this.become(outcome.kind === 'refused' ? 'refused' : 'saved');
   }
 

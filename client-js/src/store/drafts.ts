@@ -5,6 +5,7 @@ import type { Contract, Table } from '../contract/model.js';
 import { showLeaf } from '../contract/show.js';
 import { CannotApply } from '../core/errors.js';
 import type { Aside } from '../core/layers.js';
+import { merge } from '../core/touched.js';
 import type { Cell, Change, Check, DraftId, Edited, Key, Operation, Rebased, Touched, Writer } from '../core/types.js';
 import { StoreError, invalid } from '../errors.js';
 import { placed } from '../paths/faults.js';
@@ -23,7 +24,7 @@ export interface DraftHost {
   mayWrite(): void;
   mustNotBeWriting(): void;
   /** Runs a step of the core, and tells what it touched. */
-  step<T extends Pick<Rebased, 'touched'>>(fn: () => T): T;
+  step<T extends Pick<Rebased, 'touched'>>(fn: () => T, origin?: 'draft' | 'remote'): T;
   save(edit: (check: Check) => Edited, options: WriteOptions): Sent | undefined;
   body(writer: Writer): TxBody;
 }
@@ -39,6 +40,8 @@ export interface DraftState {
 export class Drafts {
   /** Open ones, in the order in which they lie upon each other. */
   readonly open: LocalDraft[] = [];
+  /** Saved, and not answered yet. */
+  readonly sending = new Set<LocalDraft>();
   /** A draft was opened, has changed, or is open no more. */
   readonly changed = new Callbacks<[]>();
 
@@ -71,6 +74,29 @@ export class Drafts {
       return restored.rebased;
     });
     return id;
+  }
+
+  /**
+   * Lays changes of somebody else over everything, in place of what `id` names, in one step; none: takes them away. They
+   * are nobody's draft here: neither kept nor sent.
+   */
+  overlay(id: DraftId | undefined, changes: readonly Change[]): DraftId | undefined {
+    this.host.mustNotBeWriting();
+    let made: DraftId | undefined;
+    if (id === undefined && changes.length === 0) return undefined;
+    this.host.step(() => {
+      const touched: Touched = id === undefined ? new Map() : this.core.cancelDraft(id).touched;
+      if (changes.length === 0) return { touched };
+      const restored = this.core.restoreDraft(changes.map(asideOf));
+      made = restored.id;
+      return { touched: merge(touched, restored.rebased.touched) };
+    }, 'remote');
+    return made;
+  }
+
+  /** What is to be there after a reload: open drafts, and saved ones whose answer is not there yet. */
+  toKeep(): [LocalDraft, DraftState][] {
+    return [...this.sending, ...this.open].map((draft) => [draft, draft.open ? this.state(draft) : draft.lastState]);
   }
 
   state({ core: id, scope, name }: LocalDraft): DraftState {

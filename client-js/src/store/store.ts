@@ -179,9 +179,9 @@ export class LiveStore implements Store {
       get closed() { return store.closed; },
       mayWrite: () => this.mayWrite({}),
       mustNotBeWriting: () => this.mustNotBeWriting(),
-      step: (fn) => {
+      step: (fn, origin = 'draft') => {
         const stepped = this.guarded(fn);
-        this.tell(stepped, () => local('draft'));
+        this.tell(stepped, () => ({ origin }));
         return stepped;
       },
       save: (edit, options) => this.write('draft', options, edit)?.sent,
@@ -196,6 +196,7 @@ export class LiveStore implements Store {
     return {
       get loaded() { return store.loaded; },
       timers: this.platform.timers,
+      drafts: this.localDrafts,
       mutate: (options, edit) => this.write('undo', options, (check) => this.loaded.core.edit((writer: Writer) => edit(writer), check)),
       onWritten: (callback) => this.onWritten.add(callback),
       onOwn: (callback) => this.onOwn.add(callback),

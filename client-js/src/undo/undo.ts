@@ -9,6 +9,7 @@ import { StoreError } from '../errors.js';
 import { changedPaths } from '../paths/of.js';
 import { Callbacks } from '../store/callbacks.js';
 import { deskOf, type Desk, type Written } from '../store/desk.js';
+import { onLeaving, shelfOf } from '../store/page.js';
 import { plan, type Plan, type Stays } from './plan.js';
 import * as shelves from './shelf.js';
 import { confirm, forget, isSame, reverse, type Step } from './steps.js';
@@ -39,18 +40,20 @@ class History implements Undo {
   private readonly callbacks = new Callbacks<[Left[]]>();
   private readonly leave: (() => void)[];
   private keeping: (() => void) | undefined;
+  private readonly shelf;
 
   constructor(
     private readonly store: Store,
     private readonly desk: Desk,
     private readonly options: UndoOptions,
   ) {
+    this.shelf = shelfOf(options.shelf);
     if (this.shelf) ({ undos: this.undos, redos: this.redos } = shelves.read(this.shelf, this.name));
     this.leave = [
       desk.onWritten((written) => this.written(written)),
       desk.onOwn((commit) => this.confirmed(commit)),
       store.on('refused', (outcome) => this.refused(outcome)),
-      hidden(() => this.keep()),
+      onLeaving(() => this.keep()),
     ];
   }
 
@@ -226,10 +229,6 @@ class History implements Undo {
     if (this.shelf) shelves.write(this.shelf, this.name, { undos: this.undos, redos: this.redos }, this.desk.loaded.core.tables);
   }
 
-  private get shelf(): UndoOptions['shelf'] {
-    return this.options.shelf === undefined ? pageShelf() : this.options.shelf;
-  }
-
   private get name(): string {
     return `sharelite undo ${this.store.project} ${this.options.name ?? ''}`;
   }
@@ -247,19 +246,4 @@ function exclude(error: unknown, { operations }: Plan, except: Map<string, strin
   const named = operations.filter(names);
   for (const operation of named.length > 0 ? named : operations) except.set(idOf(operation), error.message);
   return true;
-}
-
-/** A page may be forbidden to keep anything; then even asking throws. */
-function pageShelf(): Storage | undefined {
-  try {
-    return globalThis.sessionStorage;
-  } catch {
-    return undefined;
-  }
-}
-
-function hidden(fn: () => void): () => void {
-  const target = globalThis as Partial<Pick<Window, 'addEventListener' | 'removeEventListener'>>;
-  target.addEventListener?.('pagehide', fn);
-  return () => target.removeEventListener?.('pagehide', fn);
 }

@@ -127,6 +127,7 @@ export class FakeServer {
     this.heard.push(message);
     if (message.type === 'hello') return this.greet(peer, message);
     if (message.type === 'ping') return this.tell(peer, { type: 'pong' });
+    if (message.type === 'signal') for (const other of this.peers) if (other !== peer && other.live) this.tell(other, { ...message, from: peer.client });
     if (message.type !== 'push') return;
     this.pushes.push(message);
     const answer = this.take(message);

@@ -4,17 +4,10 @@ import { undoOf } from '../../src/undo/undo.js';
 import { ENGINES } from '../engines.js';
 import { SCENE } from '../fake/contract.js';
 import { FakeServer } from '../fake/server.js';
+import { FakeShelf } from '../fake/shelf.js';
 import { settled, storeOn } from '../fake/store.js';
 
 const X = 'annotation/a1/x';
-
-/** As a page keeps it. */
-class Kept {
-  readonly texts = new Map<string, string>();
-  getItem = (name: string): string | null => this.texts.get(name) ?? null;
-  setItem = (name: string, text: string): void => void this.texts.set(name, text);
-  removeItem = (name: string): void => void this.texts.delete(name);
-}
 
 describe.each(ENGINES)('undo on $name', (engine) => {
   async function opened(options: UndoOptions = {}): Promise<{ server: FakeServer; store: Store; undo: Undo; late: Left[] }> {
@@ -197,7 +190,7 @@ describe.each(ENGINES)('undo on $name', (engine) => {
   });
 
   it('is there again after the page was loaded again, as much as fits (U7)', async () => {
-    const shelf = new Kept();
+    const shelf = new FakeShelf();
     const { server, store, undo } = await opened({ shelf, depth: 3 });
     for (let x = 1; x <= 5; x++) store.set(X, x);
     store.set('annotation/a1/icon', new Uint8Array([1, 2]));
