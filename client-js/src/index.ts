@@ -6,6 +6,8 @@ export type * from './api.js';
 export { StoreError } from './errors.js';
 export { keepDrafts } from './drafts/keep.js';
 export { shareDraft, showDrafts } from './drafts/share.js';
+export { storeLite, StoreLite, type Info } from './lists/storelite.js';
+export { from, From, Where, type Field } from './lists/where.js';
 export { move, newId, type Spot } from './lists/move.js';
 export { undoOf } from './undo/undo.js';
 export { openStoreOn } from './store/open.js';

@@ -56,6 +56,11 @@ export function storeLeaf(leaf: Leaf, value: Tree, pointer: string): Value {
   return isDefault(leaf, cell) ? null : cell;
 }
 
+/** The cell that says the value, also where it is the default. */
+export function cellOf(leaf: Leaf, value: Tree, pointer: string): Value {
+  return value === null ? null : FORMS[leaf.form](leaf, value, pointer);
+}
+
 const DEFAULTS = new WeakMap<Leaf, Value>();
 
 function isDefault(leaf: Leaf, cell: Value): boolean {

@@ -38,6 +38,8 @@ export interface Person {
   drafts: Draft[];
   /** Mutations that take something back. */
   undos: Set<string>;
+  /** Values of others that this person has replaced knowingly: a redo may do that again. */
+  replaced: Set<unknown>;
 }
 
 export class World {
@@ -63,8 +65,12 @@ export class World {
     const undos = new Set<string>();
     undo.subscribe((late) => (this.did.late += late.length));
     store.on('refused', () => this.did.refused++);
-    deskOf(store).onWritten(({ id: [client, counter], origin }) => void (origin === 'undo' && undos.add(`${client} ${counter}`)));
-    this.people.push({ store, undo, drafts: [], undos });
+    const replaced = new Set<unknown>();
+    deskOf(store).onWritten(({ id: [client, counter], origin, changes }) => {
+      if (origin === 'undo') undos.add(`${client} ${counter}`);
+      else for (const change of changes) Object.values(change[4] ?? {}).forEach((value) => replaced.add(value));
+    });
+    this.people.push({ store, undo, drafts: [], undos, replaced });
   }
 
   fresh({ store }: Person): number {
@@ -225,18 +231,19 @@ function digestOf(file: Uint8Array): string {
 }
 
 /**
- * A commit that takes something back of what somebody else left there: neither written by this person, nor what this
- * person's last undo or redo brought back. (What went with a deleted row is the server's doing.)
+ * A commit that takes something back of what somebody else left there: neither written or once replaced by this person,
+ * nor what this person's last undo or redo brought back. (What went with a deleted row is the server's doing.)
  */
 export function overwritten(world: World): string | undefined {
-  const undos = new Set(world.people.flatMap(({ undos }) => [...undos]));
+  const undos = new Set(world.people.flatMap((person) => [...person.undos]));
+  const replaced = new Map(world.people.map((person) => [person.store.status.client, person.replaced]));
   const last = new Map<string, string | undefined>();
   for (const { id: by, changes } of world.server.history) {
     const deleted = new Set(changes.filter((change) => change[0] === 'd' && change[1] === 'note').map((change) => keyText(change[2])));
     for (const [op, table, key, now, old] of changes) {
       const taken = by === undefined || !undos.has(by.join(' ')) || op === 'i' || (op === 'd' && table !== 'note' && deleted.has(keyText(key.slice(0, 1))));
       for (const [column, cell] of Object.entries(taken ? {} : old)) {
-        const mine = world.writers.get(cell as number) === by![0] || last.get(`${table} ${keyText(key)} ${column}`) === by![0];
+        const mine = world.writers.get(cell as number) === by![0] || replaced.get(by![0])!.has(cell) || last.get(`${table} ${keyText(key)} ${column}`) === by![0];
         if (typeof cell === 'number' && !mine) return `${by!.join(' ')} took back ${table} ${keyText(key)} ${column} ${cell} of ${world.writers.get(cell)}`;
       }
       for (const column of Object.keys(now ?? {})) last.set(`${table} ${keyText(key)} ${column}`, by?.[0]);
