@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -25,6 +25,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from . import inside
 from .auth import Authenticate, Gate, local
 from .catalog import Catalog
 from .cellnode import CellNode
@@ -34,9 +35,10 @@ from .cluster.links import Links
 from .cluster.plan import Plan
 from .cluster.port import Port
 from .config import LOOPBACK_HOSTS, Limits, Settings
-from .errors import NotFound, ShareliteError
+from .errors import NotFound, ShareliteError, Unavailable
 from .introduction import introduced
 from .metrics import Metrics
+from .model import Commit, Result, Statement
 from .project import Workers
 from .records import NodeRecord
 from .routes import cell, commits, contracts, exports, faults, images, imports, pages, projects, sql
@@ -156,6 +158,28 @@ class Sharelite(Starlette):
             return function
 
         return register
+
+    def feed(self, project: str, after: int | None = None) -> AsyncGenerator[Commit]:
+        """Follow a project, by name or id: `async for commit in app.feed("Plan A", after=41)`. Every commit after a
+        version, or from now on, without end, on the event loop of the server. Raises NotFound, CursorGone."""
+        return inside.follow(self._house_now(), project, after)
+
+    async def sql(
+        self, project: str, *statements: str | Statement, user: str = "application", tag: str | None = None
+    ) -> tuple[int, tuple[Result, ...]]:
+        """Run SQL on a project, by name or id, as one mutation or one read, on the event loop of the server.
+
+        The version and what each statement gave. Raises NotFound, NotJudged, and `statements.Judged` with the code
+        and the places of a refusal.
+        """
+        run = [Statement(each) if isinstance(each, str) else each for each in statements]
+        return await inside.run(self._house_now().catalog, project, tuple(run), user, tag)
+
+    def _house_now(self) -> House:
+        house: House | None = self.state.house
+        if house is None:
+            raise Unavailable("the server does not run")
+        return house
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Open the data directory, serve, close it again. Raises DirectoryInUse, OSError, ContractInvalid."""

@@ -133,6 +133,18 @@ async def read(project: Project, request: Request) -> bytes:
     return await project.query(partial(_read, request, None))
 
 
+async def results_of(project: Project, statements: Sequence[Statement]) -> tuple[int, tuple[Result, ...]] | None:
+    """What statements that only read give, and the version; None where one of them can write. Raises Refused."""
+    if not Request(tuple(statements)).reads:
+        return None
+
+    def work(reader: Statements) -> tuple[int, tuple[Result, ...]]:
+        with snapshot(reader) as version, reader.guard.within(READ_SECONDS):
+            return version, tuple([one(reader, each, place) for place, each in enumerate(statements)])
+
+    return await project.query(work)
+
+
 def pieces(project: Project, request: Request) -> AsyncGenerator[bytes]:
     """`read`, with the rows of long reads in pieces before the answer, which is the last."""
     return flow(lambda spool: project.query(partial(_read, request, spool.put)))

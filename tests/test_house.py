@@ -17,7 +17,7 @@ SERVER = ROOT / "server"
 FLOORS = (
     ("__main__", "commands"),
     ("app",),
-    ("routes", "sockets", "openapi"),
+    ("routes", "sockets", "openapi", "inside"),
     (
         "project",
         "publishing",
