@@ -17,6 +17,7 @@ export default defineConfig({
   base: '/demo/',
   plugins: [react(), contract()],
   build: { outDir: '../server/static/demo', emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 900 },
+  worker: { format: 'es' },
   optimizeDeps: { exclude: ['sharelite', '@sqlite.org/sqlite-wasm'] },
   server: { proxy: { '/v1': { target: SERVER, ws: true }, '/client': SERVER } },
 });

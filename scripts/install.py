@@ -1,4 +1,4 @@
-"""Brings a checkout into working order: Python environment, browser client, demo, and for tests a browser.
+"""Brings a checkout into working order: Python environment, browser client, demo, and for tests a browser and nginx.
 
 Each step has a stamp in .install/ with the hash of what it was made from; a step whose inputs are unchanged and whose
 results are there does nothing. So a second run is immediate and needs no network. Standard library only.
@@ -27,7 +27,7 @@ NODE_OLDEST = (20, 19)
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--for-tests", action="store_true", help="also a browser for the browser tests")
+    options.add_argument("--for-tests", action="store_true", help="also a browser and an nginx for the browser tests")
     arguments = options.parse_args()
     os.chdir(ROOT)
     STAMPS.mkdir(exist_ok=True)
@@ -37,7 +37,8 @@ def main() -> None:
         node_package(ROOT / name, node)
     places()
     if arguments.for_tests:
-        subprocess.run([VENV_PYTHON, "scripts/browser.py"], check=True)
+        for found in ("scripts/browser.py", "scripts/nginx.py"):
+            subprocess.run([VENV_PYTHON, found], check=True)
 
 
 def python_environment() -> None:

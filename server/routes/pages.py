@@ -24,7 +24,7 @@ HASHED = re.compile(r"[-.][A-Za-z0-9_-]{8,}\.(?:js|css|wasm|woff2|png|svg|jpg|we
 #: Everything a page of ours loads comes from here.
 POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; connect-src 'self' ws: wss:; worker-src 'self' blob:; "
+    "img-src 'self' data: blob:; connect-src 'self' ws: wss: blob:; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; frame-ancestors 'none'"
 )
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page
 from tests import large
 from tests.browser.conftest import opening
 from tests.hosts import FileHost, files
+from tests.proxies import caching
 from tests.running import ROOT
 
 CLIENT = ROOT / "server/static/client"
@@ -78,6 +79,22 @@ def test_a_viewer_of_200_megabytes_without_a_server_downloads_less_than_one_perc
     assert ask(page, length)["value"] == [{"n": 3000}]
     assert host.sent < 200 * MB / 100
     assert ask(page, "viewer.traffic")["value"] == {"bytes": host.sent, "requests": host.requests}
+
+
+def test_so_it_does_through_nginx_which_answers_the_next_one_with_its_host_gone(
+    chromium: Browser, published: Path, tmp_path: Path
+) -> None:  # V13, V1
+    with files(client=CLIENT, published=published) as host:
+        with caching(host.url, tmp_path / "nginx") as proxy, opening(chromium) as open_one:
+            first, second = (open_one(f"{proxy}/") for _ in range(2))
+            for page in (first, second):
+                assert open_viewer(page)["version"] == large.VERSION
+            assert ask(first, "viewer.get('node/n0001234/name')")["value"] == "node 0001234"
+            assert ask(first, "viewer.traffic.bytes")["value"] <= 64 * 1024
+            assert host.sent < 200 * MB / 100
+            host.status = 503
+            assert ask(second, "viewer.get('node/n0001234/name')")["value"] == "node 0001234"
+            assert ask(second, "viewer.get('node/n0039999/name')")["code"] == "unavailable"
 
 
 def test_the_engine_asks_for_nothing_but_itself(page: Page, host: FileHost) -> None:

@@ -18,7 +18,7 @@ export interface ViewerOptions extends Partial<Pick<OpenOptions, 'url' | 'projec
   cacheBytes?: number;
   /** A file up to so many bytes is taken whole from a host that ignores Range. Default: 32 MiB. */
   wholeBytes?: number;
-  /** Seconds between two looks for a newer image while the page is seen; 0: never. Default: 30. */
+  /** Seconds between two looks whether a newer image has been published, while the page is seen; 0: never. Default: 30. */
   lookEvery?: number;
   /** Makes the worker, where a bundler does not find `worker/viewer.js` by itself. */
   worker?: () => Worker;
@@ -68,7 +68,7 @@ export interface Viewer extends Pick<Store, 'contract'> {
   /** After each answer. */
   on(event: 'traffic', callback: (total: Traffic) => void): Unsubscribe;
   on(event: 'contract', callback: (hash: string) => void): Unsubscribe;
-  /** Looks for a newer image now and goes on with it, keeping what is the same in both; whether there was one. */
+  /** Has the present version published if it is not yet, and goes on with it, keeping what is the same in both; whether there was one. */
   refresh(): Promise<boolean>;
   /** The whole file of the image: what is not here yet is loaded, and all of it checked. */
   export(progress?: JoinOptions['progress']): Promise<Uint8Array>;

@@ -36,7 +36,7 @@ export async function openViewerOn(options: ViewerOptions, { platform: given, po
     starting.catch(() => undefined);
     const source = await sourceOf(options, platform);
     const live = (file: Uint8Array, image: Image, joining: JoinOptions): Promise<Store> => join(file, image, { ...options, ...joining }, platform);
-    viewer = new LazyViewer(await source.newest(), calls, source, { timers: platform.timers, sign }, { ...BUDGET, ...budget }, live);
+    viewer = new LazyViewer(await source.newest(true), calls, source, { timers: platform.timers, sign }, { ...BUDGET, ...budget }, live);
     const { token, end } = sign();
     await viewer.open({ ours: source.ours, cacheBytes, wholeBytes, token }).finally(end);
   } catch (error) {

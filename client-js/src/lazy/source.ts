@@ -8,8 +8,8 @@ import { readImage, type Image } from './image.js';
 export interface Source {
   /** Its images are tagged with their hashes. */
   readonly ours: boolean;
-  /** Rejects with StoreError. */
-  newest(): Promise<Image>;
+  /** `present`: of the present version, which a server publishes then if it has not yet. Rejects with StoreError. */
+  newest(present: boolean): Promise<Image>;
   /** The pages that may differ; undefined where nobody knows. */
   changed(from: Image, to: Image): Promise<number[] | undefined>;
 }
@@ -24,7 +24,8 @@ export class ServerSource implements Source {
     private readonly token: Token,
   ) {}
 
-  async newest(): Promise<Image> {
+  async newest(present: boolean): Promise<Image> {
+    if (present) await this.publish();
     const { url, body } = await this.ask('/image');
     if (body === null) throw new StoreError('no_image', 'no image of this project has been published yet');
     return readImage(body, url, this.project);
@@ -42,10 +43,21 @@ export class ServerSource implements Source {
     }
   }
 
+  /** What is wrong with the project or the server is said when the image is asked for; an older image will do. */
+  private async publish(): Promise<void> {
+    const { url, init } = await this.request('/db');
+    await this.fetch(url, { ...init, method: 'HEAD' }).catch(() => undefined);
+  }
+
   private async ask(path: string): Promise<{ url: string; body: unknown }> {
+    const { url, init } = await this.request(path);
+    return { url, body: await json(this.fetch, url, init) };
+  }
+
+  private async request(path: string): Promise<{ url: string; init: RequestInit }> {
     const token = await this.token();
     const url = `${this.base}/v1/projects/${encodeURIComponent(this.project)}${path}`;
-    return { url, body: await json(this.fetch, url, token === undefined ? {} : { headers: { Authorization: `Bearer ${token}` } }) };
+    return { url, init: token === undefined ? {} : { headers: { Authorization: `Bearer ${token}` } } };
   }
 }
 

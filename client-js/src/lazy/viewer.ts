@@ -135,7 +135,7 @@ export class LazyViewer implements Viewer {
   /** Looks whether there is a newer image, and tells. What goes wrong is seen in `status`. */
   async look(): Promise<void> {
     try {
-      this.announced(await this.source.newest());
+      this.announced(await this.source.newest(false));
       this.answered();
     } catch (error) {
       if (!(error instanceof StoreError)) return report(error);
@@ -157,7 +157,7 @@ export class LazyViewer implements Viewer {
 
   private async move(): Promise<boolean> {
     const before = this.image;
-    const image = await this.asking.persist(() => this.source.newest());
+    const image = await this.asking.persist(() => this.source.newest(true));
     // A copy of the announcement that is older than what is shown is no news, unless nothing else is left.
     if (image.hash === before.hash || (image.version <= before.version && !this.lost)) return false;
     const changed = await this.source.changed(before, image);
@@ -172,7 +172,8 @@ export class LazyViewer implements Viewer {
     }
     this.lost = false;
     this.newer = undefined;
-    this.state('online');
+    this.told = { connection: 'online' };
+    this.onStatus.emit(this.status);
     await this.lookAgain();
     return true;
   }
@@ -193,7 +194,7 @@ export class LazyViewer implements Viewer {
   }
 
   private async readdress(): Promise<boolean> {
-    const newest = await this.source.newest();
+    const newest = await this.source.newest(false);
     const url = new URL(this.image.url);
     // The signature is over the project: it opens older images, too.
     url.search = new URL(newest.url).search;

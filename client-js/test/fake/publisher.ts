@@ -49,6 +49,7 @@ export class Publisher {
 
   private readonly fetch: Fetch = async (url, init) => {
     if (!this.reachable) throw new TypeError('fetch failed');
+    if (init?.method === 'HEAD') return new Response();
     const { pathname, searchParams } = new URL(url);
     const { version, size, pageSize, hash, url: address } = this.newest.image;
     const said = { project: PROJECT, version, size, page_size: pageSize, hash, url: `${address}${this.signature}` };

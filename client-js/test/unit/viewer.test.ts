@@ -161,7 +161,10 @@ describe('a viewer', () => {
     expect(viewer.newer).toEqual(await newer);
     expect(viewer.image.version).toBe(version - 1);
     const spent = viewer.traffic.bytes;
+    const versions: number[] = [];
+    viewer.on('status', (status) => versions.push(status.version));
     expect(await viewer.refresh()).toBe(true);
+    expect(versions).toEqual([version]);
     expect([viewer.image.version, viewer.status.version, viewer.newer]).toEqual([version, version, undefined]);
     expect(told.slice(1).sort()).toEqual([
       ['annotation', ['annotation/a1/x', 'annotation/a2'], 2], ['query', [{ x: 5 }]], ['x', 5, version],

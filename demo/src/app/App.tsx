@@ -1,7 +1,8 @@
 /** The page: the world behind, panels above it. */
 import { useEffect, useRef, useState, type ReactElement } from 'react';
 import { useCell } from '../cell';
-import type { Opened } from '../open';
+import type { Store } from 'sharelite';
+import { nameFor, type Opened } from '../open';
 import { Panel } from '../panel/Panel';
 import { Editing } from '../scene/editing';
 import { People } from '../scene/people';
@@ -15,9 +16,10 @@ import { themeCell } from './themes';
 import { Toasts, ToastList } from './Toasts';
 import { TopBar } from './TopBar';
 
-export interface Opening { store: Promise<Opened>; assets: Promise<Assets> }
+export interface Opening { store: Promise<Opened>; assets: Promise<Assets>; address: string }
 
-export function App({ opening }: { opening: Opening }): ReactElement {
+export function App({ opening: first }: { opening: Opening }): ReactElement {
+  const [opening, setOpening] = useState(first);
   const host = useRef<HTMLDivElement>(null);
   const [toasts] = useState(() => new ToastList());
   const [studio, setStudio] = useState<Studio>();
@@ -25,7 +27,11 @@ export function App({ opening }: { opening: Opening }): ReactElement {
   useEffect(() => {
     const ends: (() => void)[] = [];
     let open = true;
-    start(host.current!, opening, toasts, ends).then(
+    const again = (next: Opened): void => {
+      setStudio(undefined);
+      setOpening({ ...opening, store: Promise.resolve(next) });
+    };
+    start(host.current!, opening, toasts, ends, again).then(
       (started) => { if (open) setStudio(started); }, (error: unknown) => setFailure(words(error)));
     return () => { open = false; ends.reverse().forEach((end) => end()); };
   }, [opening, toasts]);
@@ -55,17 +61,28 @@ function Chrome(): ReactElement {
 }
 
 /** The globe is there while the project is still on its way. What has to be ended is added to `ends`. */
-async function start(host: HTMLElement, opening: Opening, toasts: ToastList, ends: (() => void)[]): Promise<Studio> {
+async function start(host: HTMLElement, opening: Opening, toasts: ToastList, ends: (() => void)[], again: (next: Opened) => void): Promise<Studio> {
   const globe: Globe = bareGlobe(host, await opening.assets, themeCell.get());
   ends.push(() => globe.stage.dispose());
-  const { store, user, project } = await opening.store;
+  const { store, viewer, user, project } = await opening.store;
   const editing = new Editing(store, (error) => toasts.say(words(error), 'problem'));
   const people = new People(store, user);
   const world = new World(globe.stage, globe.ground, store, editing, people, themeCell);
   ends.push(() => people.close(), () => world.close(), askBeforeLeaving(editing));
   ends.push(store.on('refused', ({ refusal }) => toasts.say(`Not accepted: ${refusal.message}`, 'problem')), expose(world));
   await world.open();
-  return { store, editing, people, world, theme: themeCell, project, say: toasts.say };
+  const joined = (live: Store): void => {
+    history.replaceState(null, '', editAddress());
+    again({ store: live, project, user: nameFor(live.status.client) });
+    viewer?.close();
+  };
+  return { store, editing, people, world, theme: themeCell, project, address: opening.address, ...(viewer && { viewer }), joined, say: toasts.say };
+}
+
+function editAddress(): string {
+  const address = new URL(location.href);
+  address.searchParams.delete('view');
+  return address.href;
 }
 
 function askBeforeLeaving(editing: Editing): () => void {

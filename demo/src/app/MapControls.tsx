@@ -2,12 +2,13 @@
 import type { ReactElement } from 'react';
 import { useCell } from '../cell';
 import { idIn, rowOf, tableOf } from '../scene/paths';
-import { useProperty, useStudio } from './context';
+import { useProperty, useReadOnly, useStudio } from './context';
 import { countryName, people } from './Sidebar';
 
 export function MapControls(): ReactElement {
   const { world } = useStudio();
   const round = useCell(world.round);
+  const readOnly = useReadOnly();
   const zoom = (by: number): void => world.gestures.zoomAt(world.stage.camera.width / 2, world.stage.camera.height / 2, by, 240);
   const upright = (): void => world.stage.flyTo({ pitch: 0, bearing: 0 });
   return (
@@ -21,7 +22,7 @@ export function MapControls(): ReactElement {
         <button type="button" title="Farther" onClick={() => zoom(-1)} data-testid="farther">−</button>
         <button type="button" title="North up" onClick={upright} data-testid="upright">N</button>
       </div>
-      <AddButton />
+      {!readOnly && <AddButton />}
       <span className="credit">Places: GeoNames, CC BY 4.0</span>
     </div>
   );
@@ -69,5 +70,6 @@ function AboutRoute({ path }: { path: string }): ReactElement {
 
 function AboutPoint({ path }: { path: string }): ReactElement {
   const name = useProperty(`${path}/name`);
-  return <><b>{String(name || 'Route point')}</b><small>Drag to move</small></>;
+  const readOnly = useReadOnly();
+  return <><b>{String(name || 'Route point')}</b>{!readOnly && <small>Drag to move</small>}</>;
 }

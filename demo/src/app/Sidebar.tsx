@@ -2,7 +2,7 @@
 import { useDeferredValue, useState, type ReactElement } from 'react';
 import { useCell } from '../cell';
 import { pathTo, rowOf } from '../scene/paths';
-import { useQuery, useStudio, type Rows } from './context';
+import { useQuery, useReadOnly, useStudio, type Rows } from './context';
 
 const CITIES = `SELECT a.id, a.name, a.country, a.population, l.color FROM annotation a LEFT JOIN layer l ON l.id = a.layer
   WHERE a.name LIKE ? ESCAPE '\\' ORDER BY a.population DESC, a.id LIMIT 40`;
@@ -65,6 +65,7 @@ function Layers(): ReactElement {
   const { world, editing } = useStudio();
   const rows = useQuery(LAYERS, []);
   const selected = useCell(world.selected);
+  const readOnly = useReadOnly();
   return (
     <>
       <h3>Layers</h3>
@@ -76,9 +77,9 @@ function Layers(): ReactElement {
               <button type="button" aria-current={selected === path} onClick={() => world.selected.set(path)} data-testid={`layer:${String(row.id)}`} data-dim={!visible || undefined}>
                 <i className="dot" style={{ background: String(row.color ?? DEFAULT_COLOR.layer) }} /><span>{String(row.title)}</span><em>{Number(row.n) > 0 ? Number(row.n).toLocaleString('en') : ''}</em>
               </button>
-              <button type="button" className="eye" aria-pressed={visible} title={visible ? 'Hide for everybody' : 'Show'} onClick={() => editing.set(`${path}/visible`, !visible)} data-testid={`eye:${String(row.id)}`}>
+              {!readOnly && <button type="button" className="eye" aria-pressed={visible} title={visible ? 'Hide for everybody' : 'Show'} onClick={() => editing.set(`${path}/visible`, !visible)} data-testid={`eye:${String(row.id)}`}>
                 <svg viewBox="0 0 16 16"><path d="M1.5 8s2.4-4.2 6.5-4.2S14.5 8 14.5 8 12.1 12.2 8 12.2 1.5 8 1.5 8Z" />{visible ? <circle cx="8" cy="8" r="2" /> : <path d="m3 13.5 10-11" />}</svg>
-              </button>
+              </button>}
             </li>
           );
         })}

@@ -1,11 +1,13 @@
 /** Whose project this is, who is here, and how the connection is. */
 import type { ReactElement } from 'react';
 import { useCell } from '../cell';
+import { Share } from '../viewing/Share';
+import { ViewBar } from '../viewing/ViewBar';
 import { DARK, LIGHT } from '../scene/theme';
 import { useProperty, useStatus, useStudio } from './context';
 
 export function TopBar(): ReactElement {
-  const { world, project } = useStudio();
+  const { world, project, viewer } = useStudio();
   const title = useProperty('scene/title');
   return (
     <header className="topbar">
@@ -14,8 +16,8 @@ export function TopBar(): ReactElement {
         <b>{String(title ?? project)}</b><small>{project}</small>
       </button>
       <span className="spacer" />
-      <Faces />
-      <StatusPill />
+      {viewer ? <ViewBar viewer={viewer} /> : <><Faces /><StatusPill /></>}
+      <Share />
       <ThemeSwitch />
     </header>
   );

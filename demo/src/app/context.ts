@@ -1,6 +1,7 @@
 /** What every part of the page may use. */
 import { createContext, useContext, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import type { Status, Store, Tree, Value } from 'sharelite';
+import type { Viewer } from 'sharelite/viewer';
 import type { Cell } from '../cell';
 import type { Editing } from '../scene/editing';
 import type { People } from '../scene/people';
@@ -14,6 +15,12 @@ export interface Studio {
   world: World;
   theme: Cell<Theme>;
   project: string;
+  /** As the address of the page names the project. */
+  address: string;
+  /** Where the scene is only looked at. */
+  viewer?: Viewer;
+  /** The viewer has become a live store. */
+  joined: (store: Store) => void;
   say: (message: string, kind?: 'info' | 'problem') => void;
 }
 
@@ -41,6 +48,11 @@ export function useProperty(path: string): Tree | undefined {
     };
   }, [store, path]);
   return useSyncExternalStore(watched.watch, watched.read);
+}
+
+/** Whether one only looks. */
+export function useReadOnly(): boolean {
+  return useStatus().role === 'reader';
 }
 
 /** The contract's hash: forms are made again when the project follows another one. */

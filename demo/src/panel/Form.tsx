@@ -1,7 +1,7 @@
 /** The form of one row, made from the contract alone: groups are its nested objects, each field follows its own property. */
 import { memo, useMemo, useState, type ReactElement } from 'react';
 import type { Tree } from 'sharelite';
-import { useContract, useProperty, useStudio } from '../app/context';
+import { useContract, useProperty, useReadOnly, useStudio } from '../app/context';
 import { allFields, flatten, groupOf, rowSchema, type Field, type Group } from '../scene/fields';
 import { property } from '../scene/paths';
 import { Control } from './controls';
@@ -68,6 +68,7 @@ function FieldList({ row, group, filter }: { row: string; group: Group; filter: 
 
 const FieldRow = memo(function FieldRow({ row, field, changedOnly }: { row: string; field: Field; changedOnly: boolean }): ReactElement | null {
   const { editing } = useStudio();
+  const readOnly = useReadOnly();
   const path = property(row, field.name);
   const value = useProperty(path);
   const changed = !field.required && differs(field, value);
@@ -75,8 +76,8 @@ const FieldRow = memo(function FieldRow({ row, field, changedOnly }: { row: stri
   return (
     <div className={`field of-${field.control}`} data-changed={changed || undefined} data-testid={`field:${field.name}`} title={field.schema.description}>
       <span className="field-title">{field.title}</span>
-      <Control path={path} field={field} value={value} />
-      <button type="button" className="reset" disabled={!changed} onClick={() => editing.set(path, null)} title="Back to the default"
+      <fieldset disabled={readOnly}><Control path={path} field={field} value={value} /></fieldset>
+      <button type="button" className="reset" disabled={!changed || readOnly} onClick={() => editing.set(path, null)} title="Back to the default"
         aria-label={`Reset ${field.title}`} data-testid={`reset:${field.name}`}>
         <svg viewBox="0 0 16 16"><path d="M3.5 6.5h6a3 3 0 1 1 0 6H7M3.5 6.5 6 4M3.5 6.5 6 9" /></svg>
       </button>

@@ -1,7 +1,7 @@
 /** The property panel: what is selected, how edits are sent, and the form. */
 import { useEffect, useState, type ReactElement } from 'react';
 import { useCell } from '../cell';
-import { useProperty, useStudio } from '../app/context';
+import { useProperty, useReadOnly, useStudio } from '../app/context';
 import { rowOf, tableOf } from '../scene/paths';
 import { Form, type Filter } from './Form';
 import { Points } from './Points';
@@ -35,26 +35,30 @@ export function Panel(): ReactElement {
 }
 
 function Nothing(): ReactElement {
+  const readOnly = useReadOnly();
   return (
     <aside className="panel right hint" data-testid="panel">
       <h2>Nothing selected</h2>
-      <p>Click a city, a route or a region, or find one on the left. Drag what is selected to move it.</p>
+      <p>Click a city, a route or a region, or find one on the left.{!readOnly && ' Drag what is selected to move it.'}</p>
       <p><kbd>drag</kbd> to move around, <kbd>wheel</kbd> to come closer, <kbd>right drag</kbd> to tilt.</p>
     </aside>
   );
 }
 
 function Head({ row }: { row: string }): ReactElement {
-  const { world, editing, say } = useStudio();
+  const { world, editing, say, viewer } = useStudio();
+  const readOnly = useReadOnly();
   const table = tableAt(row);
   const name = useProperty(`${row}/${table === 'annotation' || table === 'route.points' ? 'name' : 'title'}`);
-  const gone = useProperty(row) === undefined;
+  const tree = useProperty(row);
+  // What is looked at in a file may still be on its way, and is never removed.
+  const gone = tree === undefined && !viewer;
   useEffect(() => {
     if (!gone) return;
     world.selected.set(undefined);
     say('What was selected has been removed.');
   }, [gone, world, say]);
-  const removable = table !== 'scene' && table !== 'layer';
+  const removable = table !== 'scene' && table !== 'layer' && !readOnly;
   /** What one has removed oneself is no news; after a point its route is looked at. */
   const remove = (): void => {
     if (editing.tx((t) => t.delete(row))) world.selected.set(rowOf(row) === row ? undefined : rowOf(row));
@@ -76,6 +80,7 @@ function Foot(): ReactElement {
   const { editing } = useStudio();
   const session = useCell(editing.session);
   const live = useCell(editing.live);
+  if (useReadOnly()) return <footer className="panel-foot"><span data-testid="read-only">Read only</span></footer>;
   if (!session) {
     return (
       <footer className="panel-foot">

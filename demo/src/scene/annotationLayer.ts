@@ -100,7 +100,7 @@ export class AnnotationLayer implements LabelSource {
   /** Of 25,000 rows only those that changed are read again and sent to the GPU. */
   private follow(info: ChangeInfo): void {
     const ids = new Set(info.paths.map(idIn));
-    if (ids.has(undefined)) { void this.data.load().then(() => this.redraw()); return; }
+    if (ids.has(undefined)) { void this.data.load().then((gone) => { gone.forEach((index) => this.points.hide(index)); this.redraw(); }); return; }
     const count = this.data.index.size;
     for (const id of ids) this.refresh(id!);
     if (this.data.index.size !== count) this.arrange();

@@ -33,13 +33,20 @@ export class Annotations {
 
   get count(): number { return this.ids.length; }
 
-  async load(): Promise<void> {
+  /** All of them; the indexes of those that are there no longer. */
+  async load(): Promise<number[]> {
+    const before = new Map(this.index);
     const rest = [...this.fields.keys()].filter((name) => name !== 'id' && !(COMMON as readonly string[]).includes(name));
     const common = this.store.query(`SELECT id, ${COMMON.map(quoted).join(', ')} FROM annotation`);
     const special = this.store.query(`SELECT * FROM annotation WHERE coalesce(${rest.map(quoted).join(', ')}) IS NOT NULL`);
-    for (const row of await common) this.put(row.id as string, this.typed(row));
+    for (const row of await common) {
+      before.delete(row.id as string);
+      this.put(row.id as string, this.typed(row));
+    }
     for (const row of await special) this.put(row.id as string, this.typed(row));
+    for (const [id, index] of before) this.remove(id, index);
     this.sort();
+    return [...before.values()];
   }
 
   /** Reads a row again; undefined if it is gone (its index is then free). */

@@ -91,6 +91,7 @@ export class World implements Pointing {
   }
 
   grab(x: number, y: number): boolean {
+    if (this.readOnly) return false;
     const path = this.routes.pickPoint(x, y) ?? this.draggable(this.annotations.pick(x, y));
     if (!path) return false;
     this.grabbed = { path, moved: false };
@@ -115,6 +116,8 @@ export class World implements Pointing {
     this.grabbed = undefined;
   }
 
+  private get readOnly(): boolean { return this.store.status.role === 'reader'; }
+
   private pick(x: number, y: number, place: Place | undefined): string | undefined {
     const id = this.annotations.pick(x, y);
     return this.routes.pickPoint(x, y) ?? (id !== undefined && this.selectable(id) ? pathTo('annotation', id) : undefined)
@@ -136,6 +139,7 @@ export class World implements Pointing {
 
   private cursor(path: string | undefined): string {
     if (!path || tableOf(path) === 'area') return 'grab';
+    if (this.readOnly) return 'pointer';
     if (tableOf(path) === 'route') return path === rowOf(path) ? 'pointer' : 'move';
     return this.selected.get() === path ? 'move' : String(this.reader(idIn(path)!)('interaction.cursor') ?? 'pointer');
   }
