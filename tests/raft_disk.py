@@ -36,6 +36,8 @@ class MemoryFile:
 
     def sync(self) -> None:
         self._disk.step("sync")
+        if not self._disk.honest:
+            return
         for offset, data in self._content.loose:
             put(self._content.kept, offset, data)
         self._content.loose.clear()
@@ -45,9 +47,11 @@ class MemoryFile:
 
 
 class MemoryDisk:
-    """`fail_at`: the operation with this number, and all after it, raise. What changes something counts as one."""
+    """`honest`: whether a sync does anything. `fail_at`: the operation with this number, and all after it, raise; what
+    changes something counts as one."""
 
-    def __init__(self) -> None:
+    def __init__(self, honest: bool = True) -> None:
+        self.honest = honest
         self.files: dict[str, Content] = {}
         self._kept_names: dict[str, Content] = {}
         self.steps = 0

@@ -1,9 +1,10 @@
 """A cell in a simulated world: virtual clock, links, disks and faults, the real journal, guard and PySyncObj.
 
 One seed is one world: it decides every delay, crash and choice, so a seed that fails fails again. What is checked, all
-the time: one leader and one vote for each term and voter, every owner is told the same records in the same order
-without gap or repeat, nothing acknowledged is lost, no read barrier is older than an acknowledgement before it. At the
-end all faults stop, and everybody must become level and take a write.
+the time: one leader and one vote for each term and voter; every owner is told the same records in the same order
+without gap or repeat; nothing acknowledged is lost; no read barrier is older than an acknowledgement before it; nobody
+leads while an earlier leader's lease holds; no entry is cut that the leader has too; no leader believes a follower to
+have what it has not. At the end all faults stop, and everybody must become level and take a write.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import pysyncobj.syncobj
 from sharelite.cluster.port import Member, MembershipRefused
 from sharelite.cluster.raft import engine, members
 from sharelite.cluster.raft.guard import Pace, SafetyViolation
-from sharelite.cluster.raft.journal import Identity, Journal, JournalFailed, Sizes
+from sharelite.cluster.raft.journal import Identity, Journal, JournalFailed, Sizes, Snapshot
 from sharelite.cluster.raft.node import Node
 from sharelite.cluster.raft.stream import Barriers, Delivery, Manifest, Records, Roles
 from tests.raft_disk import MemoryDisk
@@ -69,11 +70,25 @@ class Plan(NamedTuple):
             delay=rate(0.001, 0.02, 0.15),
             trim=rate(0, 0, 0.5, 2.0),
             change=rate(0, 0, 0.3),
-            load=rate(5, 20, 60),
+            load=rate(5, 20, 40),
             batch=rate(60, 500, 1 << 20),  # type: ignore[arg-type]
             window=rate(3000, 20_000, 8 << 20),  # type: ignore[arg-type]
             segment=rate(1500, 1 << 20),  # type: ignore[arg-type]
         )
+
+
+class Watched(Journal):
+    """A journal that tells what is cut, before it is."""
+
+    on_cut: Callable[[int], None]
+
+    def deleteEntriesFrom(self, place: int) -> None:
+        self.on_cut(self.base + max(place, 1))
+        super().deleteEntriesFrom(place)
+
+    def install(self, snapshot: Snapshot) -> None:
+        self.on_cut(snapshot.index + 1)
+        super().install(snapshot)
 
 
 @dataclass(slots=True)
@@ -151,12 +166,20 @@ class SimLinks:
 
 
 class World:
-    def __init__(self, seed: int, plan: Plan | None = None, node_class: type[Node] = Node) -> None:
+    def __init__(
+        self,
+        seed: int,
+        plan: Plan | None = None,
+        node_class: type[Node] = Node,
+        journal_class: type[Watched] = Watched,
+        honest: bool = True,
+    ) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
         self.plan = plan or Plan.drawn(self.chance)
         self.now = 100.0
         self._node_class = node_class
+        self._journal_class = journal_class
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = 0
         self._cuts: set[tuple[str, str]] = set()
@@ -175,7 +198,7 @@ class World:
         founders = [Member(f"n{number}", 1, f"sim:{number}") for number in range(self.plan.nodes)]
         self._founders = members.pack(founders)
         for member in founders:
-            self.places[member.id] = Place(member)
+            self.places[member.id] = Place(member, MemoryDisk(honest))
         self._newcomers = self.plan.nodes
 
     def fail(self, what: str) -> None:
@@ -299,7 +322,7 @@ class World:
         identity = Identity("sim", member.node, member.incarnation)
         founders = self._founders if place.founder else b""
         try:
-            journal = Journal(place.disk, FOLDER, identity, sizes, members.CONFIG, founders)
+            journal = self._journal_class(place.disk, FOLDER, identity, sizes, members.CONFIG, founders)
         except Exception as problem:
             self.fail(f"{member.id} does not start: {problem!r}")
         links = SimLinks(self, member.id)
@@ -309,6 +332,7 @@ class World:
             member, journal, links, pace, random.Random(self.chance.random()), lambda: roles[0].lost()
         )
         node._poller = NullPoller()
+        journal.on_cut = lambda first: self._watch_cut(place, journal, first)
         delivery = Delivery(node)
         roles.append(Roles(node, delivery))
         owner = Owner(place.kept.upto, place.kept.chain)
@@ -337,10 +361,38 @@ class World:
         except SafetyViolation as problem:
             self.fail(f"{place.member.id}: {problem}")
         if running.node._isLeader():
-            known = self._leaders.setdefault(running.node.term, place.member.id)
-            if known != place.member.id:
-                self.fail(f"{known} and {place.member.id} both lead term {running.node.term}")
+            self._watch_leader(place, running.node)
         self._tell(running)
+
+    def _watch_leader(self, place: Place, node: Node) -> None:
+        first = self._leaders.setdefault(node.term, place.member.id)
+        if first != place.member.id:
+            self.fail(f"{first} and {place.member.id} both lead term {node.term}")
+        for name, matched in node.matched().items():
+            other = self.places[name].running
+            if (
+                other is None
+                or other.node.term != node.term
+                or matched <= max(node.journal.base, other.node.journal.base)
+            ):
+                continue
+            if other.node.journal.term_at(matched) != node.journal.term_at(matched):
+                self.fail(f"{place.member.id} believes that {name} has its entry {matched}")
+        if node.established():
+            for other_place in self.places.values():
+                other = other_place.running
+                if other is not None and other.node.term < node.term and other.node.established():
+                    if other.node.guard.lease_holds():
+                        self.fail(f"{place.member.id} leads while the lease of {other_place.member.id} holds")
+
+    def _watch_cut(self, place: Place, journal: Journal, first: int) -> None:
+        """Nothing that the leader has too may go, whatever it sent."""
+        leader = place.running.node.leader() if place.running is not None else None
+        there = self.places[leader].running if leader in self.places else None
+        if there is None or there.node.term != place.running.node.term or first > journal.last:  # type: ignore[union-attr]
+            return
+        if first > there.node.journal.base and there.node.journal.term_at(first) == journal.term_at(first):
+            self.fail(f"{place.member.id} cuts entry {first}, which {leader} has too")
 
     def _tell(self, running: Running) -> None:
         while (told := running.delivery.take(500)) is not None:
@@ -499,8 +551,11 @@ class World:
         if style < 0.4:
             name = self.chance.choice(names)
             cuts = {pair for other in names for pair in ((name, other), (other, name))}
-        elif style < 0.7:
+        elif style < 0.6:
             cuts = {(self.chance.choice(names), self.chance.choice(names)) for _ in range(2)}
+        elif style < 0.8:
+            one, other = self.chance.sample(names, 2)
+            cuts = {(one, other), (other, one)}
         else:
             side = set(self.chance.sample(names, len(names) // 2))
             cuts = {(a, b) for a in names for b in names if (a in side) != (b in side)}

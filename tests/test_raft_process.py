@@ -280,6 +280,42 @@ def test_the_raft_process_dies_with_its_parent(tmp_path: Path) -> None:  # K20
             raise AssertionError("the Raft process lives on")
 
 
+def test_a_leader_whose_serving_process_stands_still_hands_over(tmp_path: Path) -> None:  # K22
+    with RealCell(tmp_path) as cell:
+        first = cell.leader()
+        blocked = threading.Event()
+
+        def stand_still(index: int, term: int, payload: bytes) -> None:
+            blocked.wait(PATIENCE)
+
+        cell.told[first].on_record = stand_still  # type: ignore[method-assign]
+        stuck = cell.handles.pop(first)
+        stuck.propose(b"nobody takes this")
+        second = cell.leader()
+        assert second != first
+        cell.write(b"goes on")
+        blocked.set()
+        stuck.stop()
+
+
+def test_a_paused_leader_is_replaced_and_learns_of_it(tmp_path: Path) -> None:  # K6
+    with RealCell(tmp_path) as cell:
+        first = cell.leader()
+        cell.write(b"before")
+        paused = cell.handles.pop(first)
+        assert paused.pid is not None
+        os.kill(paused.pid, signal.SIGSTOP)
+        stale, lost = paused.read_barrier(False), paused.propose(b"lost or not")
+        cell.leader()
+        cell.write(b"meanwhile")
+        os.kill(paused.pid, signal.SIGCONT)
+        with pytest.raises(NotLeader):
+            stale.result(PATIENCE)
+        assert lost.result(PATIENCE) in ("not_leader", "unknown")
+        cell.level(b"meanwhile", first)
+        cell.handles[first] = paused
+
+
 class Writer(threading.Thread):
     """Writes numbered records through whoever leads, and remembers which were acknowledged."""
 

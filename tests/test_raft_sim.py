@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from sharelite.cluster.raft.guard import Guard, Message, merged
-from sharelite.cluster.raft.journal import Journal
 from sharelite.cluster.raft.node import Node
-from tests import raft_sim
-from tests.raft_sim import Plan, Violation, World
+from tests.raft_sim import Plan, Violation, Watched, World
 
 SEEDS, PARTS = 600, 12
 
@@ -87,7 +85,22 @@ class NeverStepsDown(Guard):
         return True
 
 
-class ForgetsVotes(Journal):
+class CutsWhatMatches(Guard):
+    def take_entries(self, peer: str, message: Message) -> None:
+        self._core.receive(peer, message)
+
+
+class TakesEverySnapshot(Guard):
+    def take_snapshot(self, peer: str, message: Message) -> None:
+        self._core.receive(peer, self.shown_snapshot(message))
+
+
+class LeaseWithoutSilence(Guard):
+    def hears_a_leader(self) -> bool:
+        return False
+
+
+class ForgetsVotes(Watched):
     def set_vote(self, term: int, vote: str | None) -> None:
         self.term, self.vote = term, vote
 
@@ -99,14 +112,17 @@ MUTANTS: list[tuple[type[Guard], dict[str, Any]]] = [
     (CountsVotesTwice, {"crash": 0.3, "cut": 0.5}),
     (CommitsWhatItDidNotCompare, {**CALM, "cut": 1.0}),
     (NeverStepsDown, {**CALM, "cut": 1.0}),
+    (CutsWhatMatches, {"crash": 0.3, "power": 0.5, "cut": 1.0}),
+    (TakesEverySnapshot, {"crash": 0.3, "power": 0.5, "cut": 0.5, "trim": 3.0}),
+    (LeaseWithoutSilence, {**CALM, "cut": 1.0, "load": 1.0}),
 ]
 
 
-def noticed(node_class: type[Node], worlds: int = 60, **plan: Any) -> str:
+def noticed(node_class: type[Node], journal_class: type[Watched] = Watched, honest: bool = True, **plan: Any) -> str:
     """The first violation in some rough worlds; empty if there is none."""
-    for seed in range(worlds):
+    for seed in range(100):
         try:
-            World(seed, rough(nodes=5 if seed % 3 == 2 else 3, **plan), node_class).run()
+            World(seed, rough(nodes=5 if seed % 3 == 2 else 3, **plan), node_class, journal_class, honest).run()
         except (Violation, AssertionError, KeyError, IndexError) as violation:
             return repr(violation)
     return ""
@@ -120,9 +136,43 @@ def test_the_simulation_notices_a_guard_without_one_rule(mutant: type[Guard], pl
     assert noticed(Unguarded, **plan)
 
 
-def test_the_simulation_notices_a_journal_that_forgets_its_vote(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raft_sim, "Journal", ForgetsVotes)
-    assert noticed(Node)
+def test_the_simulation_notices_a_journal_that_forgets_its_vote() -> None:
+    assert noticed(Node, ForgetsVotes)
+
+
+class Bare(Guard):
+    """No guard at all: PySyncObj's core as it is."""
+
+    def outgoing(self, peer: str, message: Message) -> None:
+        self._send(peer, message)
+
+    def flush(self) -> None:
+        self._journal.sync()
+
+    def approved(self) -> bool:
+        return True
+
+    def lease_holds(self) -> bool:
+        return self._core.leads()
+
+    def incoming(self, peer: str, message: object) -> None:
+        assert isinstance(message, dict)
+        shown = (
+            {**self.shown_snapshot(message), "commit_index": message["commit_index"]}
+            if "snapshot" in message
+            else message
+        )
+        self._core.receive(peer, shown)
+
+
+class Stock(Node):
+    guard_class = Bare
+
+
+@pytest.mark.parametrize("honest", [True, False], ids=["synced", "never synced"])
+def test_the_simulation_breaks_pysyncobj_as_it_is(honest: bool) -> None:
+    """Killed only where the disk is as good as ours, without power where it is not synced, as the library does."""
+    assert noticed(Stock, honest=honest, crash=0.5, power=0.0 if honest else 1.0, cut=0.5, delay=0.02, trim=0.0)
 
 
 def test_the_lowest_way_back_counts() -> None:  # K13

@@ -258,6 +258,9 @@ class Handle:
     def _heard_log(self, level: int, name: str, text: str) -> None:
         logging.getLogger(name).log(level, "%s", text)
 
+    def _heard_ping(self) -> None:
+        self._say(Said.AWAKE)
+
     def _heard_failure(self, why: str) -> None:
         self._why = why
 
@@ -307,6 +310,7 @@ HEARD: dict[int, Callable[..., None]] = {
     Said.ANSWER: Handle._heard_answer,
     Said.REFUSAL: Handle._heard_refusal,
     Said.LOG: Handle._heard_log,
+    Said.PING: Handle._heard_ping,
     Said.FAILURE: Handle._heard_failure,
 }
 

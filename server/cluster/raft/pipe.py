@@ -2,12 +2,12 @@
 
 to Raft     [PROPOSE, first call, [payload, ...]]  [BARRIER, call, strict]  [TRIM, upto, manifest]  [STATUS, call]
             [ADD, call, node, incarnation, address]  [REMOVE, call, node]  [TRANSFER, call, node | nil]
-            [TAKEN, bytes]  the owner has taken so much of what it was told     [STOP]
+            [TAKEN, bytes]  the owner has taken so much of what it was told     [AWAKE]     [STOP]
 from Raft   [APPENDED, [[first call, count], ...], first index, term]  [NOT_LED, [[first call, count], ...]]
             [RECORDS, [[index, term, payload], ...], upto, bytes]  [MANIFEST, index, term, manifest]
             [ROLE, leader, term, leader node | nil]
             [ANSWER, call, anything]  [REFUSAL, call, code, text]
-            [LOG, level, logger, text]  [FAILURE, text]
+            [LOG, level, logger, text]  [PING]  [FAILURE, text]
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Said(IntEnum):
     TRANSFER = 7
     TAKEN = 8
     STOP = 9
+    AWAKE = 10
     APPENDED = 20
     NOT_LED = 21
     RECORDS = 22
@@ -45,6 +46,7 @@ class Said(IntEnum):
     REFUSAL = 26
     LOG = 27
     FAILURE = 28
+    PING = 29
 
 
 def packed(*message: Any) -> bytes:

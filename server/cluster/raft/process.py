@@ -41,6 +41,9 @@ TICK = 0.05
 #: Bytes told to an owner that it has not taken yet, and in one message.
 AHEAD = 8 << 20
 PORTION = 256 << 10
+#: Seconds between a leader's questions whether its owner is awake; without an answer until another one should lead.
+PING = 0.5
+ASLEEP = 2.0
 #: Exit status after a failure that was told.
 FAILED = 70
 
@@ -71,6 +74,8 @@ class Process:
         self._changes: deque[tuple[int, int, int]] = deque()
         self._transfers: dict[int, tuple[str | None, float]] = {}
         self._ahead = 0
+        self._pinged: float | None = None
+        self._next_ping = 0.0
         self._patience = 2 * setup.pace.election
         self._poller = poller
         self._watching = 0
@@ -91,6 +96,7 @@ class Process:
             self._deliver()
             self._finish_changes()
             self._finish_transfers()
+            self._watch_owner()
 
     def close(self) -> None:
         self._transport.close()
@@ -261,6 +267,21 @@ class Process:
                 with suppress(MembershipRefused):
                     self.node.hand_over(heir)
 
+    def _watch_owner(self) -> None:
+        """A leader whose serving process stands still serves nobody: another one should lead."""
+        now = engine.now()
+        if not self.node._isLeader():
+            self._pinged = None
+        elif self._pinged is None and now >= self._next_ping:
+            self._pinged = now
+            self._tell(Said.PING)
+        elif self._pinged is not None and now - self._pinged > ASLEEP:
+            with suppress(MembershipRefused):
+                self.node.hand_over(None)
+
+    def _awake(self) -> None:
+        self._pinged, self._next_ping = None, engine.now() + PING
+
     def _taken(self, size: int) -> None:
         self._ahead -= size
 
@@ -276,6 +297,7 @@ HEARD: dict[int, Callable[..., None]] = {
     Said.REMOVE: Process._remove,
     Said.TRANSFER: Process._transfer,
     Said.TAKEN: Process._taken,
+    Said.AWAKE: Process._awake,
     Said.STOP: Process._stop,
 }
 
@@ -304,7 +326,8 @@ def first_message(sock: socket.socket, came: bytearray) -> bytes:
 
 
 def main() -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells everybody; who serves decides
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # told to everybody by terminals and supervisors; who serves decides
     sock = socket.socket(fileno=int(sys.argv[1]))
     try:
         engine.check()
