@@ -443,9 +443,10 @@ class World:
     # The network
 
     def _connect(self, place: Place, running: Running) -> None:
-        """Dial whom this node should know; find out, after a while, that a link is dead."""
+        """Dial the other members, and whoever dialled this node; find out, after a while, that a link is dead."""
         me = place.member.id
-        for peer in sorted(running.links.known):
+        dialling = {name for name, other in self.places.items() if other.running and me in other.running.links.up}
+        for peer in sorted(dialling | running.links.known.keys()):
             there = self.places.get(peer)
             cut = (me, peer) in self._cuts or (peer, me) in self._cuts
             reachable = there is not None and there.running is not None and not cut
@@ -455,12 +456,6 @@ class World:
             elif peer not in running.links.up and reachable and self.chance.random() < 0.3:
                 running.links.up.add(peer)
                 running.links.on_up(peer)
-                self._greeted(place.member, there)
-
-    def _greeted(self, dialer: Member, there: Place | None) -> None:
-        """A node that does not know the dialer yet learns from the greeting whom to answer."""
-        if there is not None and there.running is not None:
-            there.running.links.known[dialer.id] = dialer
 
     def carry(self, sender: str, receiver: str, message: dict[str, Any]) -> None:
         link = (sender, receiver)

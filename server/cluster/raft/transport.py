@@ -29,9 +29,11 @@ DEAD = 2.0
 #: Bytes waiting for one peer: beyond the first no entries are added, beyond the second the connection is given up.
 CONGESTED = 1 << 20
 OVERFULL = 16 << 20
-#: Connections that have not greeted yet; one more pushes the oldest out. Nodes heard of by their greeting only.
+#: Connections that have not greeted yet; one more pushes the oldest out. Nodes that speak to us and are no members, and
+#: seconds of silence after which they are not answered any more.
 STRANGERS = 32
 GUESTS = 16
+GUEST_SECONDS = 5.0
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +58,7 @@ class Incoming:
     since: float
     session: Opening | None = None
     guest: Member | None = None
+    spoke: float = 0.0
 
 
 class Transport:
@@ -65,7 +68,6 @@ class Transport:
         """Listens at once, on exactly that address. Raises OSError."""
         self._known, self._poller, self._now = known, poller, now
         self._members: dict[str, Member] = {}
-        self._guests: dict[str, Member] = {}
         self._out: dict[str, Outgoing] = {}
         self._in: list[Incoming] = []
         self._next: dict[str, float] = {}
@@ -99,12 +101,12 @@ class Transport:
 
     def follow(self, members: tuple[Member, ...]) -> None:
         self._members = {member.id: member for member in members}
-        for peer in [peer for peer in self._out if peer not in self._wanted()]:
-            self._out[peer].line.close()
+        self._part()
 
     def tick(self) -> None:
         """Dial whoever should be connected and is not; end what does not get on."""
         now = self._now()
+        self._part()
         for peer, member in self._wanted().items():
             if peer not in self._out and self._next.get(peer, 0.0) <= now:
                 self._next[peer] = now + RETRY
@@ -122,7 +124,19 @@ class Transport:
         self._resolver.shutdown(wait=False, cancel_futures=True)
 
     def _wanted(self) -> dict[str, Member]:
-        return {**self._guests, **self._members}
+        return {**self._guests(), **self._members}
+
+    def _guests(self) -> dict[str, Member]:
+        """Who speaks to us and is no member that we know: a leader we have not heard of, who needs our answers."""
+        lately = self._now() - GUEST_SECONDS
+        found = [one.guest for one in self._in if one.guest is not None and one.spoke > lately]
+        return {guest.id: guest for guest in found if guest.id not in self._members}
+
+    def _part(self) -> None:
+        """From those who are neither members nor guests."""
+        wanted = self._wanted()
+        for peer in [peer for peer in self._out if peer not in wanted]:
+            self._out[peer].line.close()
 
     def _watch(self, out: Outgoing, now: float) -> None:
         """A connection must greet in time, and move while something waits."""
@@ -212,20 +226,19 @@ class Transport:
             self._welcome(incoming)
         assert incoming.session is not None and incoming.guest is not None
         while not incoming.line.closed and (plain := incoming.session.take(buffer)) is not None:
+            incoming.spoke = self._now()
             self._on_message(incoming.guest.id, msgpack.unpackb(plain))
 
     def _welcome(self, incoming: Incoming) -> None:
-        """The newest connection of a node is the one that counts. A node we had not heard of is dialled back."""
+        """The newest connection of a node is the one that counts."""
         incoming.line.chunk = CHUNK
         guest = incoming.guest = incoming.answerer.guest
-        incoming.session = incoming.answerer.session
+        incoming.session, incoming.spoke = incoming.answerer.session, self._now()
         assert guest is not None
         for former in [one for one in self._in if one is not incoming and one.guest and one.guest.id == guest.id]:
             former.line.close()
-        if guest.id not in self._members:
-            if len(self._guests) >= GUESTS and guest.id not in self._guests:
-                raise NotOurs("too many nodes that are no members")
-            self._guests[guest.id] = guest
+        if len(self._guests()) > GUESTS:
+            raise NotOurs("too many nodes that are no members")
 
     def _left(self, incoming: Incoming, why: Exception | None) -> None:
         self._in.remove(incoming)
@@ -233,8 +246,6 @@ class Transport:
             self.refused += 1
             logger.debug("%s", why or "a stranger left")
             return
-        if not any(one.guest is not None and one.guest.id == incoming.guest.id for one in self._in):
-            self._guests.pop(incoming.guest.id, None)
         if why is not None:
             logger.warning("connection of node %s: %s", incoming.guest.id, why)
 
