@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import browser, fanout, idle, opening, projects, raft, sequential, size, sql, throughput
+from . import browser, carrying, fanout, idle, opening, projects, raft, sequential, size, sql, throughput
 from .figure import HEADINGS, Bench, Figure
 
 FIGURES = {
@@ -32,6 +32,7 @@ FIGURES = {
     "opening": opening.measure,
     "projects": projects.measure,
     "browser": browser.measure,
+    "carrying": carrying.measure,
     "size": size.measure,
 }
 PAGE = Path(__file__).parent / "README.md"

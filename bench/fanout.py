@@ -30,8 +30,13 @@ def measure(bench: Bench) -> list[Figure]:
     return [
         Figure("commit to another client, 10 subscribers at 60/s, p50", "ms", few_ms(few, 0.5), at_most=5),
         Figure("commit to another client, 10 subscribers at 60/s, p99", "ms", few_ms(few, 0.99), at_most=30),
-        Figure("500 subscribers at 60/s for 10 s, delivered", "%", tuple(100 * len(r.delays) / expected for r in many),
-               at_least=100, at_most=100),
+        Figure(
+            "500 subscribers at 60/s for 10 s, delivered",
+            "%",
+            tuple(100 * len(r.delays) / expected for r in many),
+            at_least=100,
+            at_most=100,
+        ),
         Figure("500 subscribers at 60/s for 10 s, latest", "ms", few_ms(many, 1), at_most=250),
         Figure("500 subscribers at 60/s for 10 s, p50", "ms", few_ms(many, 0.5)),
         Figure("500 subscribers at 60/s for 10 s, memory growth", "MiB", tuple(r.growth for r in many), at_most=8),

@@ -49,4 +49,3 @@ def download(server: RunningServer, path: str) -> bytes:
 def set_cell(row: int, column: int, value: int) -> str:
     """One update of one property, as JSON text."""
     return json.dumps([["u", "item", [f"r{row % ROWS}"], {f"c{column}": value}]], separators=(",", ":"))
-

@@ -28,8 +28,12 @@ def measure(bench: Bench) -> list[Figure]:
     return [
         Figure("opening a project with 10 commits behind it", "ms", shorts),
         Figure(f"opening a project with {bench.history:,} commits behind it", "ms", longs),
-        Figure("  (the one compared with the other)", "times", tuple(b / a for a, b in zip(shorts, longs, strict=True)),
-               at_most=1.5),
+        Figure(
+            "  (the one compared with the other)",
+            "times",
+            tuple(b / a for a, b in zip(shorts, longs, strict=True)),
+            at_most=1.5,
+        ),
     ]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import apsw
+
 from .cluster.lane import Lane
 from .errors import Damaged, NotFound, Unavailable
 from .model import Base
@@ -113,9 +115,13 @@ class Yard:
                 begin(road, Contract.parse(CONTRACT, "catalog"), "sharelite")
 
     def is_whole(self, project: str) -> bool:
-        """Whether the files of a project that was being made have got its first version."""
+        """Whether the files of a project that was being made have got its first version. A log that cannot be read yet
+        has none: nobody was told of it before its project was ready."""
         databases = self._databases(project)
-        return databases.log_path.exists() and databases.version() > 0
+        try:
+            return databases.log_path.exists() and databases.version() > 0
+        except (Damaged, apsw.Error):
+            return False
 
     def remove(self, project: str) -> None:
         """Remove the files of a project; none there is fine."""

@@ -1,4 +1,6 @@
-// The console: projects with size, version and who is there; make, rename, delete, download.
+// The console: projects with size, version and who is there; make, import, export, rename, delete.
+import { importFile, isDatabase } from './import.js';
+
 // The token stays in this variable: not in storage, not in an address.
 let token = '';
 let projects = [];
@@ -16,10 +18,11 @@ class ServerError extends Error {
 
 async function ask(method, path, body) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  const bytes = body instanceof Blob;
+  if (body !== undefined) headers['Content-Type'] = bytes ? 'application/octet-stream' : 'application/json';
   let answer;
   try {
-    answer = await fetch(new URL(path, document.baseURI), { method, headers, body: body && JSON.stringify(body) });
+    answer = await fetch(new URL(path, document.baseURI), { method, headers, body: bytes ? body : body && JSON.stringify(body) });
   } catch {
     throw new ServerError(0, 'unreachable', 'The server does not answer.');
   }
@@ -86,7 +89,8 @@ function made(id) {
   const row = $('#row').content.firstElementChild.cloneNode(true);
   row.dataset.id = id;
   const find = () => projects.find((project) => project.id === id);
-  $('.download', row).onclick = (event) => download(find(), event.currentTarget);
+  $('.download', row).onclick = (event) => download(`v1/projects/${id}/db`, (version) => `${find().name}-${version}.db`, event.currentTarget);
+  $('.export', row).onchange = (event) => exportAs(find(), event.currentTarget);
   $('.rename', row).onclick = () => rename(find());
   $('.delete', row).onclick = () => remove(find());
   return row;
@@ -139,13 +143,13 @@ function bytes(count) {
   return `${value >= 10 || power === 0 ? Math.round(value) : value.toFixed(1)} ${units[power]}`;
 }
 
-async function download(project, button) {
+async function download(path, nameOf, button) {
   button.disabled = true;
   try {
-    const answer = await ask('GET', `v1/projects/${project.id}/db`);
+    const answer = await ask('GET', path);
     const link = document.createElement('a');
     link.href = URL.createObjectURL(await answer.blob());
-    link.download = `${project.name}-${answer.headers.get('Sharelite-Version')}.db`;
+    link.download = nameOf(answer.headers.get('Sharelite-Version'), answer.headers.get('Content-Type'));
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (problem) {
@@ -153,6 +157,70 @@ async function download(project, button) {
   } finally {
     button.disabled = false;
   }
+}
+
+async function exportAs(project, choice) {
+  const form = choice.value;
+  choice.value = '';
+  const ending = (type) => (form === 'csv' && type.includes('zip') ? 'csv.zip' : form);
+  await download(`v1/projects/${project.id}/export?format=${form}`, (version, type) => `${project.name}-${version}.${ending(type)}`, choice);
+}
+
+/** One line for each file on its way: how far it is, what became of it. */
+async function bring(file) {
+  const line = $('#import').content.firstElementChild.cloneNode(true);
+  const stop = new AbortController();
+  put($('b', line), file.name);
+  $('#imports').prepend(line);
+  $('button', line).onclick = () => (stop.abort(), line.remove());
+  const tell = ({ phase, done, of }) => {
+    put($('small', line), phase);
+    if (of > 0) $('progress', line).value = done / of;
+    else $('progress', line).removeAttribute('value');
+  };
+  try {
+    if (!(await isDatabase(file))) throw new Error('This is no SQLite file. Tables of a project are filled with `sharelite import FILE --into PROJECT`.');
+    const found = await importFile(file, file.name.replace(/\.[^.]+$/, '') || file.name, ask, tell, stop.signal);
+    told(line, found);
+    await refresh();
+  } catch (problem) {
+    if (stop.signal.aborted) return;
+    line.classList.add('failed');
+    put($('small', line), problem.message);
+  }
+  $('progress', line).remove();
+  put($('button', line), 'Close');
+}
+
+function told(line, { report }) {
+  const rows = Object.values(report.rows).reduce((sum, count) => sum + count, 0);
+  const tables = Object.keys(report.rows).length;
+  put($('small', line), `${tables.toLocaleString()} ${tables === 1 ? 'table' : 'tables'}, ${rows.toLocaleString()} rows`);
+  const left = $('details', line);
+  left.hidden = report.left.length === 0;
+  put($('summary', left), `${report.left.length.toLocaleString()} not as in the file`);
+  $('ul', left).replaceChildren(...report.left.map(({ kind, name, reason }) => {
+    const item = document.createElement('li');
+    item.textContent = `${kind} ${name}: ${reason}`;
+    return item;
+  }));
+}
+
+/** Files may be dropped anywhere on the page. */
+function dropping() {
+  const files = (event) => [...(event.dataTransfer?.types ?? [])].includes('Files');
+  const zone = document.documentElement;
+  let inside = 0;
+  addEventListener('dragenter', (event) => files(event) && (event.preventDefault(), inside++, zone.classList.add('dropping')));
+  addEventListener('dragover', (event) => files(event) && event.preventDefault());
+  addEventListener('dragleave', (event) => files(event) && --inside === 0 && zone.classList.remove('dropping'));
+  addEventListener('drop', (event) => {
+    if (!files(event)) return;
+    event.preventDefault();
+    inside = 0;
+    zone.classList.remove('dropping');
+    for (const file of event.dataTransfer.files) void bring(file);
+  });
 }
 
 /** Shows a dialog; `act` gets its form when it is sent, and what it throws is shown in the dialog, which stays. */
@@ -239,6 +307,12 @@ function signIn() {
 }
 
 $('#new').onclick = $('[data-new]').onclick = create;
+$('#import-file').onclick = () => $('#file').click();
+$('#file').onchange = ({ target }) => {
+  for (const file of target.files) void bring(file);
+  target.value = '';
+};
+dropping();
 $('#sign-in').onclick = signIn;
 $('#filter').oninput = () => show();
 await refresh();
