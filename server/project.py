@@ -43,7 +43,7 @@ BATCH_BYTES = 8 << 20
 MOST_WAITING = 20_000
 MOST_WAITING_BYTES = 256 << 20
 COMMITS_BYTES = 4 << 20
-READERS_KEPT = 4
+READERS_KEPT = 8
 #: Between two turns of interactive transactions, while mutations wait.
 LEASE_PAUSE = 0.1
 

@@ -148,6 +148,21 @@ def test_a_statement_that_fails_leaves_the_rest(server: Serving, project: str) -
         assert ids(ann) == ["a", "c", "d"]
 
 
+def test_what_fails_on_the_way_takes_back_itself(server: Serving, project: str) -> None:  # Q11
+    with desk(server, project) as ann:
+        ann.begin()
+        ann.run(INSERT, "a")
+        failed = refused(ann, "sql", statements=[{"sql": INSERT, "many": [["b"], ["c"], ["a"]]}])
+        assert (failed.transaction, failed.errors[0]["pointer"]) == ("open", "/statements/0/many/2")
+        large = "INSERT INTO note(id) " + COUNT.format(500) + "SELECT 'n' || n FROM c RETURNING hex(zeroblob(30000))"
+        assert (fails(ann, large).code, ids(ann)) == ("over_budget", ["a"])
+        ann.run("SAVEPOINT s")
+        assert fails(ann, large).transaction == "open"
+        ann.run("RELEASE s")
+        ann.commit()
+        assert ids(ann) == ["a"]
+
+
 def test_a_statement_that_takes_all_back_is_said_to(server: Serving, project: str) -> None:  # Q11
     with desk(server, project) as ann, desk(server, project) as bob:
         ann.begin()

@@ -71,9 +71,11 @@ def begun_as(transaction: Transaction) -> dict[str, Any]:
 async def run_in(request: Request) -> Response:
     """Run statements in an open transaction."""
     here = house(request)
-    transaction = await _opened(request, here)
+    record, identity, role = await here.enter(request, "reader")
+    transaction = here.transactions.get(request.path_params["transaction"], record.id, identity.user)
     wanted = await asked(request, here)
     wanted.check_inside()
+    allow(here, identity, record, role, wanted)
     try:
         return answered(await transaction.run(wanted))
     except ShareliteError as problem:
@@ -113,15 +115,9 @@ def committed_as(outcome: Outcome) -> dict[str, Any]:
 
 async def rollback(request: Request) -> Response:
     here = house(request)
-    transaction = await _opened(request, here)
-    await transaction.rollback()
-    return Response(status_code=204)
-
-
-async def _opened(request: Request, here: House) -> Transaction:
-    """The transaction of the address, for whoever began it. Raises LeaseExpired."""
     record, identity, _ = await here.enter(request, "reader")
-    return here.transactions.get(request.path_params["transaction"], record.id, identity.user)
+    await here.transactions.get(request.path_params["transaction"], record.id, identity.user).rollback()
+    return Response(status_code=204)
 
 
 async def _raw(request: Request, here: House) -> bytes:

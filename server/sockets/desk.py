@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 #: Requests that are read ahead of the one that is answered.
 AHEAD = 16
+#: Characters of a request beyond which reading it would keep the event loop from others.
+LARGE = 64 << 10
 MOST_PREPARED = 1000
 GOING_DOWN = "the server is going down"
 
@@ -208,7 +210,7 @@ class Desk:
     async def _do(self, message: _Message, text: str) -> None:
         match message.type:
             case "sql":
-                await self._sql(message, requests.decode(text, self._prepared))
+                await self._sql(message, await self._request(text))
             case "prepare":
                 await self._prepare(message)
             case "forget":
@@ -228,6 +230,12 @@ class Desk:
                 await self._say("pong", n=message.n)
             case other:
                 raise BadRequest(f"there is no message {other[:40]!r}")
+
+    async def _request(self, text: str) -> requests.Request:
+        """Long ones are read beside the event loop."""
+        if len(text) > LARGE:
+            return await asyncio.to_thread(requests.decode, text, self._prepared)
+        return requests.decode(text, self._prepared)
 
     async def _sql(self, message: _Message, wanted: requests.Request) -> None:
         if not wanted.reads:
@@ -281,6 +289,8 @@ class Desk:
         """The one that is open; or, with an id, what became of one that is gone."""
         assert self._identity is not None
         id, tag = requests.mutation_id(message.id), requests.short_tag(message.tag)
+        if self._transaction is not None and self._transaction.writing:
+            self._role("editor")
         transaction, self._transaction = self._transaction, None
         name = message.transaction if transaction is None else transaction.id
         try:

@@ -57,8 +57,7 @@ class Statements:
     def __init__(self, connection: apsw.Connection, watch: Watchdog) -> None:
         self.connection = connection
         self.guard = Guard(connection, watch)
-        self._cursor = connection.cursor()
-        self._cursor.exec_trace = self._begins
+        self._cursor = self._new_cursor()
         self._text = ""
         self._began = False
         self._reads = True
@@ -78,11 +77,20 @@ class Statements:
         self.guard.strict = True
         try:
             affected = self._all(statement, take or kept.take, head)
+        except BaseException:
+            self._cursor.close(True)  # nothing of a statement may stay under way
+            self._cursor = self._new_cursor()
+            raise
         finally:
             self.guard.strict = False
         last = None if self._reads else self.connection.last_insert_rowid() or None
         seconds = time.perf_counter() - start
         return Result(self._columns, self._types, kept.rows, -1 if self._reads else affected, last, seconds)
+
+    def _new_cursor(self) -> apsw.Cursor:
+        cursor = self.connection.cursor()
+        cursor.exec_trace = self._begins
+        return cursor
 
     def describe(self, sql: str) -> Description:
         """What a statement is, without running it. Raises Refused."""

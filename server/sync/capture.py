@@ -63,12 +63,14 @@ def grouped(rows: Iterable[tuple[Any, ...]]) -> list[Change]:
     cells: Row = {}
     before: Row = {}
     head: tuple[str, str, Key] | None = None
-    for _, table, op, column, old, new, *keys in rows:
+    for row in rows:
+        op = row[2]
         if op == "i" or op == "d":
-            value = new if op == "i" else old
+            value = row[5] if op == "i" else row[4]
             if value is not None:
-                cells[column] = value
+                cells[row[3]] = value
             continue
+        _, table, _, column, old, new, *keys = row
         key = _key(keys)
         if op == "U" and head == ("U", table, key) and column not in cells:
             cells[column], before[column] = new, old

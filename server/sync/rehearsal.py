@@ -109,12 +109,19 @@ class Rehearsal:
         self._changes = []
 
     def statement(self, statement: Statement) -> Result:
-        """Run one more statement of what is held. What a failing one leaves behind (OR FAIL) counts. Raises Refused."""
+        """Run one more statement of what is held. Raises Refused; then it is as it was before, but for what SQLite
+        leaves of a single statement that says so (OR FAIL)."""
+        mark = self.savepoint("statement")
         try:
             with self._runner.guard:
                 return self._runner.run(statement)
+        except Refused as refused:
+            if self.holds and (statement.many is not None or refused.code == "over_budget"):
+                self.rollback_to("statement", mark)
+            raise
         finally:
-            if self._connection.in_transaction:
+            if self.holds:
+                self.release("statement")
                 self._captured()
 
     def savepoint(self, name: str) -> Mark:

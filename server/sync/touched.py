@@ -55,7 +55,8 @@ class Touch:
         if found is None or self.row is None:
             return True
         names: Iterable[str] = columns if self.whole else self.row
-        return all(same(found.get(name), self.row.get(name)) for name in names)
+        there, said = [found.get(name) for name in names], [self.row.get(name) for name in names]
+        return there == said and list(map(type, there)) == list(map(type, said))
 
 
 class Touched:
