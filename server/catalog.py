@@ -104,11 +104,6 @@ class Catalog:
             await self._own.close()
         await self._on(self._seen.close)
 
-    @property
-    def alone(self) -> bool:
-        """Whether this node is no part of a cell."""
-        return self._cell is None
-
     def list(self) -> Sequence[ProjectRecord]:
         return self._roll.ready()
 

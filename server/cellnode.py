@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from .bases import Bases
 from .catalog import Catalog
 from .cluster.cell import Cell
 from .cluster.forwarding import Forwarding, NotHere
@@ -52,6 +53,9 @@ class CellNode:
         self.led: Callable[[], Awaitable[None]] = _nothing
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._bases = Bases(links, files, data)
+        cell.fetch_base, self.forwarding.spread = self._bases.fetch, self._bases.spread
+        self.forwarding.differs = self.differs
         self.forwarding.greet, self.forwarding.fresh = self._greet, self.fresh
         links.answer("barrier", self._asked_barrier)
         links.answer("greet", self._asked_greet)
@@ -63,7 +67,7 @@ class CellNode:
     async def start(self, catalog: Catalog, joins: NodeRecord | None = None) -> None:
         """Begin with Raft, and wait until there is a catalog. `joins`: this node, as it is to be made a member."""
         self.catalog = catalog
-        self.following = Following(catalog, self.cell, self.broken)
+        self.following = Following(catalog, self.cell, self.broken, self.differs)
         self.levelling = Levelling(self.cell, self.links, catalog, self.following, self._files, self._data)
         self.cell.unattended = self._passed_on(self.following.attend)
         self.cell.changed = self._passed_on(self._role_changed)
@@ -153,6 +157,13 @@ class CellNode:
         await self.catalog.put_node(me)
         return self.cell.delivered
 
+    def differs(self, project: str, why: str) -> None:
+        """This replica of a project is set aside; the others go on. Who leads with one that differs hands over."""
+        logger.critical("project %s is set aside on this node: %s", project, why)
+        self.cell.lane(project).set_aside(why)
+        if self.cell.leading:
+            self.run(self.hand_over())
+
     def broken(self, problem: BaseException) -> None:
         """Files cannot be written or read: this node must not go on as if they could."""
         self._ended(f"{type(problem).__name__}: {problem}")
@@ -189,6 +200,12 @@ class CellNode:
     async def fresh(self, project: str, strict: bool = False) -> None:
         """Until a project is here as it was acknowledged to anybody before this call. Raises NotFound, NotLeading."""
         await self.level(project, await self.barrier(strict))
+
+    async def proven(self, strict: bool) -> int:
+        """`barrier`, with the catalog as of then. Raises NotLeading."""
+        index = await self.barrier(strict)
+        await self.level(CATALOG_ID, index)
+        return index
 
     async def level(self, project: str, index: int) -> None:
         """Until the catalog and a project are here as of an index. Raises NotFound, and NotLeading if it takes long."""

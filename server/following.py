@@ -21,6 +21,7 @@ from .errors import Damaged, NotLeading, ShareliteError, UnknownOutcome
 from .model import Change
 from .project import Project
 from .records import ContractRecord, NodeRecord, ProjectRecord
+from .sync.apply import Mismatch
 from .sync.wire import decode_commit
 from .yard import CATALOG_ID, NotHere
 
@@ -31,10 +32,16 @@ PAUSE = 0.2
 
 class Following:
     """Keeps a catalog level with its cell. `altered` and `gone` are told of projects that changed or are no more;
-    `broken` of files that cannot be written or read."""
+    `broken` of files that cannot be written or read, `differs` of a project that is not what the cell says."""
 
-    def __init__(self, catalog: Catalog, cell: Cell, broken: Callable[[BaseException], None]) -> None:
-        self._catalog, self._cell, self._broken = catalog, cell, broken
+    def __init__(
+        self,
+        catalog: Catalog,
+        cell: Cell,
+        broken: Callable[[BaseException], None],
+        differs: Callable[[str, str], None],
+    ) -> None:
+        self._catalog, self._cell, self._broken, self._differs = catalog, cell, broken, differs
         self.altered: Callable[[ProjectRecord], None] = lambda record: None
         self.gone: Callable[[str], None] = lambda project: None
         self.nodes_changed: Callable[[], None] = lambda: None
@@ -123,6 +130,9 @@ class Following:
             except ShareliteError as problem:
                 logger.error("project %s does not take what the cell delivers: %s", project, problem)
                 await asyncio.sleep(PAUSE)
+            except Mismatch as problem:
+                self._differs(project, str(problem))
+                return
             except (apsw.Error, OSError) as problem:
                 logger.exception("project %s does not take what the cell delivers", project)
                 self._broken(problem)

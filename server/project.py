@@ -27,6 +27,7 @@ from .schema.tables import create_steps, singletons
 from .sql.statements import Statements
 from .storage.databases import Databases
 from .storage.manifest import Image
+from .sync.apply import Mismatch
 from .sync.feed import Feed
 from .sync.held import Held, Moved
 from .sync.log import Position, commits
@@ -76,8 +77,15 @@ class Elsewhere(Protocol):
     async def fresh(self, project: str) -> None:
         """Until a project is here as whoever leads has acknowledged it. Raises NotLeading."""
 
+    def spread(self, project: str, base: str) -> None:
+        """Have a majority of the cell fetch and sync the file that a new project's log will go on from. Worker thread.
+        Raises Unavailable."""
+
     async def greet(self, project: str) -> None:
         """Have the leader bring a project to the newest version of its contract, if it can, and wait for it."""
+
+    def differs(self, project: str, why: str) -> None:
+        """What the cell says of a project does not fit to what is here, although it was made anew from its log."""
 
     def broken(self, problem: BaseException) -> None:
         """Files of this node could not be written or read: it has to end."""
@@ -528,7 +536,9 @@ class Project:
             self._fail_waiting(stopped)
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": f"project {self.id} stopped", "exception": problem})
-            if self._elsewhere is not None:
+            if self._elsewhere is not None and isinstance(problem, Mismatch):
+                self._elsewhere.differs(self.id, str(problem))
+            elif self._elsewhere is not None:
                 self._elsewhere.broken(problem)
             loop.call_soon(lambda: self.when_stopped(self, stopped))  # behind the answers of those on their way
 

@@ -23,7 +23,7 @@ from .sql.statements import Statements
 from .storage.databases import Databases
 from .sync import texts, wire
 from .sync.apply import Mismatch, run_steps
-from .sync.entry import Entry, Record, Recorded, Rehearsed, encode
+from .sync.entry import Entry, Record, Recorded, Rehearsed, decode, encode
 from .sync.held import Held, Moved
 from .sync.ids import Ids
 from .sync.log import Log, Position, commits
@@ -86,6 +86,9 @@ class InCell(Protocol):
         """The next one; it stays until `done`."""
 
     def done(self) -> None: ...
+
+    def fetch(self, base: str) -> None:
+        """Have the file that the log goes on from in the project's folder, synced. Raises Unavailable."""
 
     def agrees(self, seq: int, mine: bytes, stated: bytes) -> bool:
         """Take note of the row digest here and at the proposer; whether they are equal."""
@@ -405,6 +408,8 @@ class Road:
         if self._apply.position.seq <= self._log.position.seq:
             self._level()
             self._compare(inbox, record.rows)
+        if record.kind == "base" and (base := based_on(record.body)) is not None:
+            inbox.fetch(base.hash)  # the file is there before the log names it
         entry = self._log.receive(Record(record.seq, record.kind, record.version, record.body))
         self._ids.forget()
         commits = () if entry is None else tuple([wire.decode_commit(each.json) for each in entry.commits])
@@ -414,14 +419,16 @@ class Road:
             logger.warning("project %s: data.db stays behind its log: %s", self._databases.project, problem)
         came.commits += () if entry is None else entry.commits
         for commit in commits:
-            if commit.kind == "schema" and self._parse is not None and commit.contract is not None:
+            if commit.contract is not None and self._parse is not None:
                 came.rules = self._parse(commit.contract)
                 self.follow(came.rules)
 
     def _follow_log(self, entry: Entry | None, commits: tuple[Commit, ...]) -> None:
         """Bring data.db to where the log is now. It may be there already, or ahead, after a power cut."""
         position = self._log.position
-        if self._apply.position.seq < position.seq and entry is None:
+        if entry is not None and entry.kind == "base":
+            self._apply = bring_forward(self._databases, self._log, ahead=True)
+        elif self._apply.position.seq < position.seq and entry is None:
             self._apply.move(position)
         elif self._apply.position.seq < position.seq and entry is not None:
             self._bring(Rehearsed(entry, (), commits))
@@ -557,3 +564,9 @@ def _check_tightened(connection: apsw.Connection, change: SchemaChange) -> None:
 def _now() -> int:
     """Milliseconds since 1970: the leader's clock, written into the entry; apply never asks for the time."""
     return time.time_ns() // 1_000_000
+
+
+def based_on(body: bytes) -> Base | None:
+    """The base that an entry of the kind `base` names."""
+    (commit,) = decode(body).commits
+    return wire.decode_commit(commit.json).base

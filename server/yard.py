@@ -64,6 +64,8 @@ class Yard:
         self._files.make_folder(databases.data_path.parent)
         if origin is not None:  # the base is there before the log names it
             self._files.move(origin[1], databases.base_path(origin[0].hash))
+            if self._elsewhere is not None:
+                self._elsewhere.spread(project, origin[0].hash)
         with self._awaited(databases, lane) as road:
             if origin is None:
                 begin(road, contract, by)

@@ -30,7 +30,8 @@ FLOORS = (
         "tokens",
         "following",
     )
-    + ("levelling", "introduction", "cellnode", "transfer", "yard", "roll", "shelf", "upgrades", "openings", "life"),
+    + ("levelling", "introduction", "cellnode", "transfer", "yard", "roll", "shelf", "upgrades", "openings", "life")
+    + ("bases",),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
     ("model", "errors", "constraints", "values", "names", "records", "survey", "config", "logs", "memory", "metrics"),
 )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sharelite.project import Project
+from sharelite.sync.apply import Mismatch
+from tests.carrying import imported
 from tests.company import Company, company
+from tests.foreign_files import SAMPLE, small
 from tests.test_cell_service import gone, texts, write
+from tests.test_replicators import wait_for
 
 
 @pytest.fixture
@@ -102,3 +108,43 @@ def test_a_node_that_was_stopped_tidily_takes_nothing_again(cell: Company) -> No
     cell.start("c")
     assert cell.node("c").cell.level == level
     assert texts(cell, "c", project, "?level=strict") == ["one"]
+
+
+def test_a_file_that_is_imported_at_any_node_is_on_every_node(cell: Company) -> None:  # K68
+    sample = small(cell.folder / "sample.db", SAMPLE)
+    project = imported(cell["b"].http, sample, "by file")["project"]
+    changes = {"changes": [["u", "shape-v2", [1], {"Total": 9.5}]]}
+    assert cell["c"].http.post(f"/v1/projects/{project}/mutations", json=changes).json() == {"version": 2}
+    for node in "abc":
+        assert cell[node].http.get(f"/v1/projects/{project}/commits?level=strict").json()["version"] == 2
+        (base,) = (cell.folder / node / "projects" / project).glob("base-*.db")
+        assert hashlib.sha256(base.read_bytes()).hexdigest() in base.name
+
+
+def test_a_wiped_node_fetches_the_files_that_logs_go_on_from(cell: Company) -> None:  # K68
+    project = imported(cell["a"].http, small(cell.folder / "sample.db", SAMPLE), "by file")["project"]
+    away(cell, "c")
+    shutil.rmtree(cell.folder / "c")
+    trim(cell, "a", "b")
+    cell.start("c")
+    assert cell["c"].http.get(f"/v1/projects/{project}/commits?level=strict").json()["version"] == 1
+    assert list((cell.folder / "c" / "projects" / project).glob("base-*.db"))
+
+
+def test_a_replica_that_cannot_follow_is_set_aside_and_its_node_goes_on(cell: Company) -> None:  # K60
+    project, other = cell["a"].project(), cell["a"].project()
+    write(cell, "a", project, "one")
+    texts(cell, "c", project, "?level=strict")
+    opened = cell.node("c").catalog._openings.look(project)
+    assert opened is not None
+    road: Any = opened._road
+    road._bring = _mismatch
+    write(cell, "a", project, "two", counter=2)
+    wait_for(lambda: cell["c"].http.get("/readyz").status_code == 503)
+    version = write(cell, "a", other, "three")
+    assert texts(cell, "c", other, f"?at_least={version}") == ["three"]
+    assert texts(cell, "b", project, "?level=strict") == ["one", "two"]
+
+
+def _mismatch(*_: object) -> None:
+    raise Mismatch("not what it was")

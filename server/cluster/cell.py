@@ -73,6 +73,8 @@ class Cell:
         self.changed: Callable[[Role], None] = lambda role: None
         self.failed: Callable[[str], None] = lambda why: None
         self.install: Callable[[int], None] = lambda index: None
+        #: Asked on a worker: have the file that a project's log goes on from.
+        self.fetch_base: Callable[[str, str], None] = lambda project, base: None
         #: Told on a worker: the rows of a project are not those of whoever proposed (`lane.compared`).
         self.differs: Callable[[Lane], None] = lambda lane: None
         #: The newest record that was put into lanes.
@@ -115,7 +117,7 @@ class Cell:
         with self._lock:
             lane = self._lanes.get(project)
             if lane is None:
-                lane = self._lanes[project] = Lane(project, self._nobody_there, self._freed, self._differ)
+                lane = self._lanes[project] = Lane(project, self._nobody_there, self._freed, self._differ, self._base)
             return lane
 
     def lanes(self) -> list[Lane]:
@@ -227,6 +229,9 @@ class Cell:
                 lane.done()
                 if first.item.tag == ticket.item.tag:
                     return "superseded"
+
+    def _base(self, project: str, base: str) -> None:
+        self.fetch_base(project, base)
 
     def _differ(self, lane: Lane) -> None:
         self.differs(lane)

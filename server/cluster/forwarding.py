@@ -68,6 +68,8 @@ class Forwarding:
         self._cell, self._links, self._hold = cell, links, hold
         self.broken = broken
         self.fresh: Callable[[str], Coroutine[Any, Any, None]] = _nobody
+        self.differs: Callable[[str, str], None] = lambda project, why: None
+        self.spread: Callable[[str, str], None] = lambda project, base: None
         self.greet: Callable[[str], Coroutine[Any, Any, None]] = _nobody
         self._leader: str | None = None
         self._news = asyncio.Event()

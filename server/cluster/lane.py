@@ -40,6 +40,7 @@ class Lane:
         unattended: Callable[[str], None],
         freed: Callable[[int], None],
         differs: Callable[[Lane], None],
+        bases: Callable[[str, str], None],
     ) -> None:
         self.project = project
         self.wake: Callable[[], None] | None = None
@@ -49,11 +50,13 @@ class Lane:
         self.unsynced: int | None = None
         #: The latest comparison of rows.
         self.compared: Compared | None = None
-        self._unattended, self._freed, self._differs = unattended, freed, differs
+        self._unattended, self._freed, self._differs, self._bases = unattended, freed, differs, bases
         self._items: deque[Delivered] = deque()
         self._changed = threading.Condition()
         self._awaited = False
         self._closed = False
+        #: Why it was set aside.
+        self.why = ""
 
     def put_at(self, index: int, item: Item) -> None:
         """Port's thread."""
@@ -82,6 +85,10 @@ class Lane:
         delivered = self.first()
         return None if delivered is None else delivered.item
 
+    def fetch(self, base: str) -> None:
+        """Have the file that the log goes on from. Worker thread, blocks. Raises Unavailable."""
+        self._bases(self.project, base)
+
     def agrees(self, seq: int, mine: bytes, stated: bytes) -> bool:
         """Take note of the row digest here and at the proposer, before the record after `seq`; whether they are equal.
         Worker thread."""
@@ -90,10 +97,16 @@ class Lane:
             self._differs(self)
         return mine == stated
 
+    def set_aside(self, why: str) -> None:
+        """What comes cannot be brought into the files: nothing more is taken until this node starts again."""
+        self.why = why
+        self.close()
+
     @property
     def differs(self) -> bool:
-        """Whether the rows here were others when they were compared last."""
-        return self.compared is not None and self.compared.mine != self.compared.stated
+        """Whether the rows here were others when they were compared last, or cannot be compared."""
+        compared = self.compared
+        return bool(self.why) or (compared is not None and compared.mine != compared.stated)
 
     def first(self) -> Delivered | None:
         """The next one; it stays until `done`."""

@@ -94,22 +94,30 @@ class House:
         not see are the same to him."""
         identity = await self.identity(request)
         project = request.path_params["project"]
+        index = await self._proven(request)
         try:
             record = self.catalog.record(project)
         except NotFound:
             raise Unauthenticated if identity.anonymous else NotFound("project", project[:64]) from None
         role = self.gate.enter(identity, record, needed)
-        await self._fresh(request, record.id)
+        await self._fresh(request, record.id, index)
         return record, identity, role
 
-    async def _fresh(self, request: Request, project: str) -> None:
-        """Wait until a read is as fresh as was asked for: `level` and `at_least`. Raises BadRequest, Unavailable."""
+    async def _proven(self, request: Request) -> int | None:
+        """For a read that has to show everything that anybody was told: the record of the cell behind which that is,
+        and the catalog as of then. Raises BadRequest, Unavailable where this node cannot prove it."""
         level = request.query_params.get("level") or request.headers.get("sharelite-level") or "any"
-        least = request.query_params.get("at_least") or request.headers.get("sharelite-at-least")
         if level not in LEVELS:
             raise BadRequest(f"level: needs one of {', '.join(LEVELS)}")
-        if level in ("linearizable", "strict") and self.node is not None:
-            await self.node.fresh(project, level == "strict")
+        if self.node is None or level not in ("linearizable", "strict"):
+            return None
+        return await self.node.proven(level == "strict")
+
+    async def _fresh(self, request: Request, project: str, index: int | None) -> None:
+        """Wait until a project is as fresh as was asked for. Raises BadRequest, Unavailable."""
+        if index is not None and self.node is not None:
+            await self.node.level(project, index)
+        least = request.query_params.get("at_least") or request.headers.get("sharelite-at-least")
         if least is not None:
             if not (least.isascii() and least.isdecimal() and len(least) <= 16):
                 raise BadRequest("at_least: needs a version")

@@ -128,8 +128,6 @@ class Imports:
 
     async def begin(self, name: str, size: int, user: str, public: bool) -> Import:
         """Expect a file. Raises AlreadyExists, Refused (the name), TooLarge, RateLimited, Unavailable (no room)."""
-        if not self._catalog.alone:
-            raise FileRefused("a cell takes no files yet, because each of its nodes would need the base")
         name = valid_project_name(name)
         if self._catalog.by_name(name) is not None:
             raise AlreadyExists("project", name)
