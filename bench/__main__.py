@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import browser, carrying, fanout, idle, opening, projects, raft, sequential, size, sql, throughput
+from . import browser, carrying, fanout, idle, opening, projects, raft, sequential, size, sql, throughput, viewer
 from .figure import HEADINGS, Bench, Figure
 
 FIGURES = {
@@ -34,6 +34,7 @@ FIGURES = {
     "browser": browser.measure,
     "carrying": carrying.measure,
     "size": size.measure,
+    "viewer": viewer.measure,
 }
 PAGE = Path(__file__).parent / "README.md"
 MARKERS = ("<!-- table -->\n", "<!-- end of table -->")

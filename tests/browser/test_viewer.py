@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests import large
-from tests.browser.conftest import opening
+from tests.browser.conftest import PATIENCE, opening
 from tests.hosts import FileHost, files
 from tests.proxies import caching
 from tests.running import ROOT
@@ -95,6 +96,15 @@ def test_so_it_does_through_nginx_which_answers_the_next_one_with_its_host_gone(
             host.status = 503
             assert ask(second, "viewer.get('node/n0001234/name')")["value"] == "node 0001234"
             assert ask(second, "viewer.get('node/n0039999/name')")["code"] == "unavailable"
+
+
+def test_the_sample_of_the_readme_does_what_it_says(page: Page, host: FileHost) -> None:  # V11
+    samples = re.findall(r"^```js\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (sample,) = (sample for sample in samples if "openViewer" in sample)
+    with page.expect_console_message(timeout=PATIENCE) as told:
+        page.add_script_tag(type="module", content=sample.replace("https://files.example/large/", "/published/"))
+    size = next(host.folders["published"].glob("*.db")).stat().st_size
+    assert told.value.text == f"node 0001234, 20 children: {host.sent} of {size} bytes"
 
 
 def test_the_engine_asks_for_nothing_but_itself(page: Page, host: FileHost) -> None:

@@ -1,5 +1,5 @@
 /**
- * How much to fetch at a miss: one block where reading jumps about, twice as much each time where it goes on.
+ * How much to fetch at a miss: one block where reading jumps about, four where it goes on, then twice as much each time.
  *
  * A query follows several places at once (an index, its table, a child table), forwards or backwards; each is a head.
  * Heads also see the reads that need no fetch, or a run through blocks that are already here would lose its speed.
@@ -16,6 +16,8 @@ interface Head {
 }
 
 const HEADS = 8;
+/** Blocks, where reading is seen to go on: two requests less for each place that is followed, for some 8 KiB. */
+const SECOND = 4;
 /** Interior pages lie between the leaves: a step over a few blocks still goes on. */
 const STRIDE = 4;
 
@@ -39,7 +41,7 @@ export class ReadAhead {
       return { from: block, count: 1 };
     }
     const forwards = block > head.at;
-    head.speed = Math.min(head.speed * 2, this.most);
+    head.speed = Math.min(head.speed === 1 ? SECOND : head.speed * 2, this.most);
     this.use(head).at = block;
     return { from: forwards ? block : block - head.speed + 1, count: head.speed };
   }

@@ -60,7 +60,10 @@ export interface Viewer extends Pick<Store, 'contract'> {
    */
   peek(path: string): Tree | undefined;
   query(sql: string, params?: Value[], options?: QueryOptions): Promise<Record<string, Value>[]>;
-  /** As in a Store; what differs does so because it was read for the first time, or by `refresh`. */
+  /**
+   * As in a Store; what differs does so because it was read for the first time, or by `refresh`. What cannot be read is
+   * reported (`reportError`) and seen in `status`.
+   */
   subscribe: Store['subscribe'];
   on(event: 'status', callback: (status: Status) => void): Unsubscribe;
   /** There is a newer image. */
