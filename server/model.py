@@ -97,13 +97,13 @@ class Statement(Struct, frozen=True):
 class Result(Struct, frozen=True):
     """What one statement gave. `types`: the declared types of its columns, None for an expression.
 
-    `affected`: rows that it wrote itself, -1 for one that cannot write. `last_id`: the rowid of the last row that it
-    inserted.
+    `rows`: cells as SQLite holds them. `affected`: rows that it wrote itself, -1 for one that cannot write. `last_id`:
+    the rowid of the last row that it inserted.
     """
 
     columns: tuple[str, ...]
     types: tuple[str | None, ...]
-    rows: list[tuple[Value, ...]]
+    rows: list[tuple[Any, ...]]
     affected: int
     last_id: int | None
     seconds: float
