@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -296,6 +297,23 @@ def test_a_leader_whose_serving_process_stands_still_hands_over(tmp_path: Path) 
         cell.write(b"goes on")
         blocked.set()
         stuck.stop()
+
+
+def test_a_leader_whose_disk_is_full_ends_and_the_others_go_on(tmp_path: Path) -> None:  # K11
+    with RealCell(tmp_path) as cell:
+        cell.write(b"before")
+        first = cell.leader()
+        full = cell.handles.pop(first)
+        assert full.pid is not None
+        resource.prlimit(full.pid, resource.RLIMIT_FSIZE, (100, 100))
+        lost = full.propose(b"no room")
+        cell.told[first].wait(lambda: cell.told[first].failure is not None)
+        assert "could not be written" in (cell.told[first].failure or "")
+        assert lost.result(PATIENCE) in ("unknown", "committed")
+        cell.write(b"after")
+        again = cell.start(first)
+        cell.level(b"after", first)
+        assert again.payloads[0] == b"before"
 
 
 def test_a_paused_leader_is_replaced_and_learns_of_it(tmp_path: Path) -> None:  # K6

@@ -26,7 +26,7 @@ from sharelite.cluster.raft.engine import WrongEngine
 from sharelite.cluster.raft.guard import Message, Pace
 from sharelite.cluster.raft.journal import Identity, Journal, JournalFailed, Sizes, Snapshot
 from sharelite.cluster.raft.node import Node
-from sharelite.cluster.raft.stream import Delivery, Records
+from sharelite.cluster.raft.stream import Delivery, Records, Roles
 from sharelite.errors import Damaged
 from tests.raft_cells import PATIENCE, RealCell
 from tests.raft_disk import MemoryDisk
@@ -473,6 +473,21 @@ def test_a_leader_that_hears_of_a_higher_term_steps_down(time: Time) -> None:  #
     assert ours.node.established()
     ours.ack(C, 1, at=7)
     assert (ours.node._isLeader(), ours.node.term, ours.journal.vote) == (False, 7, None)
+
+
+def test_lost_leadership_is_told_even_if_it_was_never_told_that_it_was_won(time: Time) -> None:  # K3
+    ours = Ours()
+    roles = Roles(ours.node, Delivery(ours.node))
+    ours.node._on_role = roles.lost
+    ours.lead(time)
+    ours.ack(B, ours.journal.last, at=1)
+    assert [role.leader for role in roles.take()] == [False]
+    assert ours.node.propose([b"in flight"]) is not None
+    time.now += 5
+    ours.node.doTick()
+    assert not ours.node._isLeader()
+    assert [role.leader for role in roles.take()] == [False]
+    assert list(roles.take()) == []
 
 
 def test_whoever_hears_a_leader_votes_for_nobody(time: Time) -> None:  # K6

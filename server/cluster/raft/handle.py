@@ -52,6 +52,7 @@ class Handle:
         self._gathered: list[tuple[int, bytes]] = []
         self._gathering = False
         self._role = Role(False, 0, None)
+        self._told_role = False
         self._stopping = False
         self._over = False
         self._why = ""
@@ -236,8 +237,9 @@ class Handle:
     def _heard_role(self, leader: bool, term: int, leader_node: str | None) -> None:
         if not leader:
             self._forget_appended()
-        self._role = Role(leader, term, leader_node)
-        self._owner.on_role(self._role)
+        if (role := Role(leader, term, leader_node)) != self._role or not self._told_role:
+            self._role, self._told_role = role, True
+            self._owner.on_role(role)
 
     def _heard_answer(self, call: int, found: Any) -> None:
         with self._lock:

@@ -71,12 +71,15 @@ class Roles:
         self._lost = True
 
     def take(self) -> Iterator[Role]:
-        """The changes since the last call."""
-        now = self._now()
-        if self._lost and self.told.leader and now.leader:
-            yield Role(False, now.term, None)
+        """The changes since the last call.
+
+        Lost leadership is told even if nobody was told that it was won: records may have been appended meanwhile.
+        """
+        now, lost = self._now(), self._lost
         self._lost = False
-        if now != self.told:
+        if lost and now.leader:
+            yield Role(False, now.term, None)
+        if lost or now != self.told:
             self.told = now
             yield now
 
