@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState, type ReactElement } from 'react';
 import { useCell } from '../cell';
 import type { Store } from 'sharelite';
+import { takeDrops } from '../drop/drop';
 import { nameFor, type Opened } from '../open';
 import { Panel } from '../panel/Panel';
 import { Editing } from '../scene/editing';
@@ -70,6 +71,7 @@ async function start(host: HTMLElement, opening: Opening, toasts: ToastList, end
   const world = new World(globe.stage, globe.ground, store, editing, people, themeCell);
   ends.push(() => people.close(), () => world.close(), askBeforeLeaving(editing));
   ends.push(store.on('refused', ({ refusal }) => toasts.say(`Not accepted: ${refusal.message}`, 'problem')), expose(world));
+  if (!viewer) ends.push(takeDrops(editing, toasts.say));
   await world.open();
   const joined = (live: Store): void => {
     history.replaceState(null, '', editAddress());

@@ -17,9 +17,20 @@ export function TopBar(): ReactElement {
       </button>
       <span className="spacer" />
       {viewer ? <ViewBar viewer={viewer} /> : <><Faces /><StatusPill /></>}
+      {!viewer && <Download />}
       <Share />
       <ThemeSwitch />
     </header>
+  );
+}
+
+/** The scene as a plain SQLite file; the console has the other forms. */
+function Download(): ReactElement {
+  const { store } = useStudio();
+  return (
+    <a className="icon-button" href={`../v1/projects/${store.project}/export?format=db`} download title="Download as a SQLite file" data-testid="download">
+      <svg viewBox="0 0 16 16"><path d="M8 2v8M4.8 7 8 10.2 11.2 7M3 13.5h10" /></svg>
+    </a>
   );
 }
 
