@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import browser, carrying, fanout, idle, opening, projects, raft, sequential, size, sql, throughput, viewer
+from . import browser, carrying, fanout, idle, images, opening, projects, raft, sequential, size, sql, throughput, viewer
 from .figure import HEADINGS, Bench, Figure
 
 FIGURES = {
@@ -28,6 +28,7 @@ FIGURES = {
     "raft": raft.measure,
     "sql": sql.measure,
     "fanout": fanout.measure,
+    "images": images.measure,
     "idle": idle.measure,
     "opening": opening.measure,
     "projects": projects.measure,
@@ -48,13 +49,14 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=usual.seconds, help="length of a throughput run")
     options.add_argument("--history", type=int, default=usual.history, help="commits of the project with a past")
     options.add_argument("--projects", type=int, default=usual.projects, help="projects of a node that has many")
+    options.add_argument("--megabytes", type=int, default=usual.megabytes, help="of the project with images")
     chosen = options.parse_args()
+    asked = (chosen.runs, chosen.seconds, chosen.history, chosen.projects, chosen.megabytes)
     with tempfile.TemporaryDirectory(prefix="sharelite-bench-") as folder:
-        bench = Bench(Path(folder), chosen.runs, chosen.seconds, chosen.history, chosen.projects)
+        bench = Bench(Path(folder), *asked)
         figures = [figure for name in chosen.figures or FIGURES for figure in measured(name, bench)]
     show(figures)
-    thorough = (usual.runs, usual.seconds, usual.history, usual.projects)
-    if not chosen.figures and (bench.runs, bench.seconds, bench.history, bench.projects) == thorough:
+    if not chosen.figures and asked == (usual.runs, usual.seconds, usual.history, usual.projects, usual.megabytes):
         write(figures)
     return 1 if any(figure.verdict == "no" for figure in figures) else 0
 

@@ -54,6 +54,7 @@ class Bench:
     seconds: float = 5.0
     history: int = 1_000_000
     projects: int = 10_000
+    megabytes: int = 1_000
     _made: int = field(default=0, init=False)
 
     def data(self) -> Path:

@@ -22,6 +22,8 @@ COMMANDS = {
     "projects": "List, make, rename and delete projects of a running server.",
     "import": "Make a project of a SQLite file, or fill tables from CSV, JSON and GeoJSON.",
     "export": "Write a project as a SQLite file, SQL text, JSON or CSV.",
+    "publish": "Write a project as plain files for any static host.",
+    "verify": "Check a data directory from its bytes.",
     "token": "Make a token for a user, and the key file it is signed with.",
 }
 

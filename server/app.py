@@ -34,7 +34,8 @@ from .cluster.cell import Cell
 from .cluster.links import Links
 from .cluster.plan import Plan
 from .cluster.port import Port
-from .config import LOOPBACK_HOSTS, Limits, Settings
+from .config import LOOPBACK_HOSTS, ImagePolicy, Limits, Settings
+from .curator import Curator
 from .errors import NotFound, ShareliteError, Unavailable
 from .introduction import introduced
 from .metrics import Metrics
@@ -79,6 +80,7 @@ def create_app(
     hosts: Iterable[str] | None = None,
     public: Iterable[str] = (),
     limits: Limits | None = None,
+    images: ImagePolicy | None = None,
     cell: InCell | None = None,
 ) -> Sharelite:
     """A server on a data directory.
@@ -87,7 +89,7 @@ def create_app(
     None, and the request, to an `Identity` or None); without either everybody is the owner, so such a server answers
     to the names of the loopback address only. `origins`: other sites whose pages may call; `hosts`: names that this
     server goes by (default: any, with a login); `public`: patterns of projects that everybody may read; `cell`: this
-    is a node of one. Raises KeysInvalid.
+    is a node of one; `images`: when images are published, and how long they stay. Raises KeysInvalid.
     """
     if authenticate is None:
         authenticate = load_keys(Path(keys)) if keys is not None else local
@@ -100,6 +102,7 @@ def create_app(
         hosts=None if hosts is None else frozenset(host.lower() for host in hosts),
         public=tuple(public),
         limits=limits or Limits(),
+        images=images or ImagePolicy(),
     )
     return Sharelite(settings, authenticate, cell)
 
@@ -198,7 +201,7 @@ class Sharelite(Starlette):
     async def _running(self) -> AsyncIterator[None]:
         with Lock(self.settings.data), _pools(self._cell is not None) as workers:
             async with self._alone(workers) if self._cell is None else self._in_cell(self._cell, workers) as house:
-                async with self._carrying(house, workers):
+                async with self._carrying(house, workers), self._curating(house, workers):
                     house.hall.start()
                     self.state.house = house
                     try:
@@ -220,6 +223,15 @@ class Sharelite(Starlette):
         finally:
             await house.imports.close()
             await house.exports.close()
+
+    @asynccontextmanager
+    async def _curating(self, house: House, workers: Workers) -> AsyncIterator[None]:
+        curator = Curator(house.catalog, self.settings.images, workers.reads)
+        curator.start()
+        try:
+            yield
+        finally:
+            await curator.close()
 
     @asynccontextmanager
     async def _alone(self, workers: Workers) -> AsyncIterator[House]:
@@ -296,6 +308,8 @@ class Sharelite(Starlette):
     def _routes(self) -> list[BaseRoute]:
         project = "/v1/projects/{project}"
         return [
+            # Routes are tried in order, and nothing is asked for as often as images.
+            Route("/v1/images/{project}/{file}", images.ImageFile(), methods=["GET"]),
             Route("/v1/projects", projects.listed, methods=["GET"]),
             Route("/v1/projects", projects.create, methods=["POST"]),
             Route(project, projects.look, methods=["GET"]),
@@ -304,7 +318,6 @@ class Sharelite(Starlette):
             Route(project + "/db", images.Database(), methods=["GET"]),
             Route(project + "/image", images.newest, methods=["GET"]),
             Route(project + "/pages", images.pages, methods=["GET"]),
-            Route("/v1/images/{project}/{file}", images.ImageFile(), methods=["GET"]),
             Route(project + "/commits", commits.commits, methods=["GET"]),
             Route(project + "/mutations", projects.mutate, methods=["POST"]),
             Route(project + "/contract", projects.contract, methods=["GET"]),

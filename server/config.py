@@ -50,6 +50,24 @@ class Limits(Struct, frozen=True):
     idle_seconds: float = 300.0
 
 
+class ImagePolicy(Struct, frozen=True):
+    """When a project gets an image by itself, and how long images stay that are not the newest; in seconds.
+
+    After `quiet` without a commit, but at least `every` after the image before; while commits never pause, when the
+    newest image is `behind`. An image that nobody read stays `unread` after the next one came, one that was read `read`
+    after the last time; of more than `most`, those that nobody reads now go first come first served.
+    """
+
+    quiet: float = 10.0
+    every: float = 60.0
+    behind: float = 300.0
+    unread: float = 3600.0
+    read: float = 86_400.0
+    most: int = 1_000
+    #: How often the chunks that no image names any more are looked for.
+    sweep: float = 3600.0
+
+
 class Settings(Struct, frozen=True):
     """One server.
 
@@ -63,6 +81,7 @@ class Settings(Struct, frozen=True):
     hosts: frozenset[str] | None = None
     public: tuple[str, ...] = ()
     limits: Limits = Limits()
+    images: ImagePolicy = ImagePolicy()
     #: Told to clients at shutdown, so that they do not all come back at once.
     retry_after: float = 2.0
 

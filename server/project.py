@@ -189,6 +189,11 @@ class Project:
         return bool(busy or self.guests or self._road.behind or self.feed.subscribed)
 
     @property
+    def leads(self) -> bool:
+        """Whether this node orders the mutations of the project."""
+        return self._elsewhere is None or self._elsewhere.leading
+
+    @property
     def contract_hash(self) -> str:
         return self.contract.hash
 
@@ -306,7 +311,7 @@ class Project:
     async def _image(self, wanted: int) -> Image:
         async with self._publishing:
             newest = await self.reading(self._publisher.newest)
-            if newest is not None and newest.manifest.version >= wanted:
+            if newest is not None and newest.manifest.version >= wanted and not self._publisher.images.harmed:
                 return newest
             return await self._publish()
 

@@ -69,7 +69,7 @@ class Publisher:
         self.abandoned = threading.Event()
 
     def settle(self) -> None:
-        """At opening, on a worker: what a crash left is published as the log says, or forgotten."""
+        """On a worker: what was broken off is published as the log says, or forgotten."""
         if self.images.staged():
             reader = self._databases.log_reader()
             try:
@@ -87,6 +87,7 @@ class Publisher:
 
     def begin(self) -> Pinned:
         """In a turn: the `publish` entry, and the database as it leaves it."""
+        self.settle()
         at = 0
 
         def entry(position: Any, now: int) -> Entry:
@@ -106,6 +107,7 @@ class Publisher:
         try:
             self.images.publish(image)
             self._databases.published(pinned.seq, pinned.overlay.mark)
+            self.images.harmed = False
         except OSError as problem:  # what is staged is shown after the next opening at the latest
             raise NotPublished(f"{problem.strerror or problem}") from problem
 
@@ -144,7 +146,9 @@ class Publisher:
         overlay = pinned.overlay
         count = (overlay.size + CHUNK - 1) // CHUNK
         before = self.newest()
-        changed = None if before is None else self._databases.changed_since(before.manifest.seq, overlay)
+        changed: set[int] | None = None
+        if before is not None and not self.images.harmed:
+            changed = self._databases.changed_since(before.manifest.seq, overlay)
         if before is None or changed is None:
             known, wanted = bytearray(), list(range(count))
         else:

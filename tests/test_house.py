@@ -21,6 +21,8 @@ FLOORS = (
     (
         "project",
         "publishing",
+        "curator",
+        "verifying",
         "road",
         "statements",
         "definitions",

@@ -33,9 +33,9 @@ from tests.roads import EPOCH, PROJECT, SCENE, Client, databases, delete, insert
 class Story:
     """A project with what publishes it, opened and closed like a server does."""
 
-    def __init__(self, folder: Path, make: bool = True) -> None:
+    def __init__(self, folder: Path, make: bool = True, seam: Files | None = None) -> None:
         folder.mkdir(exist_ok=True)
-        self.folder, self.files = folder, databases(folder)
+        self.folder, self.files = folder, Databases(seam or Files(), folder, PROJECT)
         if make:
             self.road = new_road(folder, files=self.files)
         else:

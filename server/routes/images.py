@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..auth import NOBODY
-from ..errors import BadRequest, NotFound, ShareliteError, Unavailable
+from ..errors import BadRequest, Damaged, NotFound, ShareliteError, Unavailable
 from ..storage.chunks import Chunks
 from ..storage.differing import differing
 from ..storage.manifest import CHUNK, Image, Manifest
@@ -38,6 +39,8 @@ FILE = re.compile(r"([0-9]{1,19})-([0-9a-f]{64})\.db\Z")
 #: Ours need no escapes.
 SIGNATURE = re.compile(rb"(?:^|&)s=([^&]+)")
 MEDIA_TYPE = b"application/vnd.sqlite3"
+#: A proxy that compresses whatever it can (nginx with `gzip_types *`) leaves alone what says how it is encoded.
+AS_IT_IS = (b"content-encoding", b"identity")
 FOREVER = 31_536_000
 #: Chunks that are read ahead together where the disk has to fetch them.
 AHEAD = 8
@@ -112,10 +115,11 @@ async def send_image(
         return
     if answer.status != 304:
         headers += [(b"content-type", MEDIA_TYPE), (b"content-length", str(answer.end - answer.start).encode())]
+        headers.append(AS_IT_IS)
     if answer.status == 206:
         headers.append((b"content-range", f"bytes {answer.start}-{answer.end - 1}/{size}".encode()))
     bodiless = answer.status == 304 or scope["method"] == "HEAD"
-    with images.reading(image):
+    with images.reading(image), _harm_noted(images):
         pieces = Pieces(here.gallery.chunks, image, answer)
         first = b"" if bodiless else await pieces.next()
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -123,6 +127,16 @@ async def send_image(
             await send({"type": "http.response.body", "body": first})
         else:
             await _send_all(pieces, first, receive, send)
+
+
+@contextmanager
+def _harm_noted(images: Images) -> Iterator[None]:
+    try:
+        yield
+    except Damaged as problem:
+        images.found_harmed(problem)
+        logger.error("%s", problem)
+        raise
 
 
 async def _send_all(pieces: Pieces, piece: bytes, receive: Receive, send: Send) -> None:

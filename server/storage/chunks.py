@@ -63,11 +63,11 @@ class Chunks:
         They are hashed when a chunk is read for the first time and when its file was written to since. Raises Damaged
         where it is not there or not itself.
         """
-        path = self.path(digest)
+        path = f"{self._folder}/{digest.hex()}"
         try:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise Damaged(str(path), "a chunk of an image is missing; `sharelite verify` says of which") from None
+            raise Damaged(path, "a chunk of an image is missing; `sharelite verify` says of which") from None
         try:
             self._check(handle, digest, path)
         except BaseException:
@@ -143,13 +143,13 @@ class Chunks:
         except FileNotFoundError:
             return False
 
-    def _check(self, handle: int, digest: bytes, path: Path) -> None:
+    def _check(self, handle: int, digest: bytes, path: str) -> None:
         state = os.fstat(handle)
         stamp = Stamp(state.st_ino, state.st_size, state.st_mtime_ns)
         if self._checked.get(digest) == stamp:
             return
         if hashlib.sha256(os.pread(handle, state.st_size, 0)).digest() != digest:
-            raise Damaged(str(path), "a chunk of an image is not itself; `sharelite verify` says of which")
+            raise Damaged(path, "a chunk of an image is not itself; `sharelite verify` says of which")
         with self._lock:
             self._checked[digest] = stamp
             if len(self._checked) > CHECKED:

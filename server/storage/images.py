@@ -10,13 +10,15 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..config import ImagePolicy
 from ..errors import Damaged
 from .chunks import Chunks
 from .files import Files
 from .manifest import Image, Manifest, Name, decode, encode, name_of, parse_name
+from .retention import Shown, retired
 
 FOLDER = "images"
 STAGED = ".staged"
@@ -32,6 +34,15 @@ class Images:
         self._cache = cache
         self._lock = threading.Lock()
         self._names: list[Name] | None = None
+        #: A chunk of the newest image may be missing or not itself: the next one has to be made from scratch.
+        self.harmed = False
+        self._harms: set[str] = set()
+
+    def found_harmed(self, problem: Damaged) -> None:
+        """Somebody could not read an image. Each chunk counts once: what no new image has is harmed for ever."""
+        with self._lock:
+            self.harmed = self.harmed or problem.path not in self._harms
+            self._harms.add(problem.path)
 
     def names(self) -> list[Name]:
         """The published ones, oldest first; none of their files is read."""
@@ -45,6 +56,12 @@ class Images:
         """Raises Damaged where its manifest is."""
         names = self.names()
         return self.load(names[-1]) if names else None
+
+    @property
+    def version(self) -> int:
+        """The version of the newest image; 0: there is none."""
+        names = self.names() if self._names is None else self._names
+        return names[-1].version if names else 0
 
     @property
     def at_hand(self) -> bool:
@@ -125,12 +142,17 @@ class Images:
         with self._cache.reading(self._key(name_of(image)), image):
             yield
 
-    def last_read(self, name: Name) -> float:
-        """When somebody last read it (seconds since 1970; infinity: now), the start of this process if nobody has."""
-        return self._cache.last_read(self._key(name))
-
-    def read_since_start(self, name: Name) -> bool:
-        return self._cache.was_read(self._key(name))
+    def retire_old(self, policy: ImagePolicy, now: float) -> list[Name]:
+        """Forget what nobody needs any more; reads no manifest. Returns which."""
+        found: list[Shown] = []
+        for name in self.names():
+            with suppress(FileNotFoundError):
+                at = (self._folder / str(name)).stat().st_mtime
+                found.append(Shown(name, at, self._cache.last_read(self._key(name))))
+        gone = retired(found, policy, now, self._cache.started)
+        for name in gone:
+            self.retire(name)
+        return gone
 
     def all_chunks(self) -> Iterator[bytes]:
         """The chunks of every manifest that is there, staged or not. Raises Damaged."""
@@ -182,7 +204,7 @@ class Cache:
         self._readers: Counter[Key] = Counter()
         self._held: dict[Key, Image] = {}
         self._read: dict[Key, float] = {}
-        self._started = time.time()
+        self.started = time.time()
 
     def get(self, key: Key) -> Image | None:
         with self._lock:
@@ -221,13 +243,10 @@ class Cache:
                 if not self._readers[key]:
                     del self._readers[key], self._held[key]
 
-    def last_read(self, key: Key) -> float:
+    def last_read(self, key: Key) -> float | None:
+        """Seconds since 1970, infinity while somebody reads; None if nobody has since the start."""
         with self._lock:
-            return float("inf") if self._readers[key] else self._read.get(key, self._started)
-
-    def was_read(self, key: Key) -> bool:
-        with self._lock:
-            return key in self._read or key in self._held
+            return float("inf") if self._readers[key] else self._read.get(key)
 
     def held(self) -> list[Image]:
         """The images that somebody reads now, whatever became of their manifests."""
@@ -243,7 +262,9 @@ class Gallery:
         self.chunks = Chunks(files, data / "chunks")
         self._cache = Cache()
         self._lock = threading.Lock()
-        self._projects: OrderedDict[str, Images] = OrderedDict()
+        self._projects: dict[str, Images] = {}
+        #: Whether there may be chunks that nothing names; a crash may have left some.
+        self.littered = True
 
     def of(self, project: str) -> Images:
         """The images of a project, whether it is open or not."""
@@ -257,12 +278,24 @@ class Gallery:
         """The project is deleted."""
         with self._lock:
             self._projects.pop(project, None)
+            self.littered = True
+
+    def retire_old(self, policy: ImagePolicy, everywhere: bool) -> None:
+        """Forget images that nobody needs: of the projects that were asked for since the start, or of all of them."""
+        with self._lock:
+            known = dict(self._projects)
+        projects = self._files.folders(self._data / "projects") if everywhere else list(known)
+        for project in projects:
+            images = known.get(project) or Images(self._files, self._data / "projects" / project, self._cache)
+            if images.retire_old(policy, time.time()):
+                self.littered = True
 
     def sweep(self) -> int:
         """Remove chunks that nothing names; returns how many. Reads every manifest, so: on a thread of its own.
 
         Raises Damaged, and removes nothing, where a manifest cannot be read: nobody knows what it names.
         """
+        self.littered = False
         return self.chunks.sweep(self._named())
 
     def _named(self) -> Iterator[bytes]:
