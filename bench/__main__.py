@@ -19,7 +19,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import browser, carrying, fanout, idle, images, opening, projects, raft, sequential, size, sql, throughput, viewer
+from . import (
+    browser,
+    carrying,
+    fanout,
+    idle,
+    images,
+    opening,
+    projects,
+    raft,
+    sequential,
+    size,
+    sql,
+    throughput,
+    viewer,
+)
 from .figure import HEADINGS, Bench, Figure
 
 FIGURES = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from scripts.nginx import find
 from tests.running import RunningServer, free_port
 
 from .figure import Bench, Figure, quantile
@@ -111,7 +111,7 @@ def beside_nginx(bench: Bench, server: RunningServer, served: dict[str, Any]) ->
 @contextmanager
 def nginx(folder: Path) -> Iterator[int]:
     """nginx on a folder; its port."""
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    found = find()
     assert found, "nginx is not installed; python scripts/install.py --for-tests does it"
     port = free_port()
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))

@@ -12,11 +12,13 @@ from typing import Any, Literal, NamedTuple
 
 import apsw
 
+from sharelite.storage.files import Files
+
 SECTOR = 512
 
 
 class Step(NamedTuple):
-    kind: Literal["write", "truncate", "sync", "delete"]
+    kind: Literal["write", "truncate", "sync", "delete", "make", "append", "rename", "unlink", "names"]
     path: str
     offset: int = 0
     data: bytes = b""
@@ -65,24 +67,118 @@ class Disk(apsw.VFS):
         self.note(Step("delete", name))
 
 
+class DiskFiles(Files):
+    """The seam on a remembering disk: the files that are not SQLite's pass it too."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.disk = Disk(name)
+
+    def make(self, path: Path, content: bytes) -> None:
+        self.disk.note(Step("make", str(path), 0, content))
+        super().make(path, content)
+
+    def append(self, path: Path, content: bytes) -> None:
+        size = path.stat().st_size if path.exists() else 0
+        self.disk.note(Step("append", str(path), size, content))
+        super().append(path, content)
+        self.disk.note(Step("sync", str(path)))
+
+    def sync(self, path: Path) -> None:
+        super().sync(path)
+        self.disk.note(Step("sync", str(path)))
+
+    def rename(self, old: Path, new: Path) -> None:
+        self.disk.note(Step("rename", str(old), 0, str(new).encode()))
+        super().rename(old, new)
+
+    def unlink(self, path: Path) -> None:
+        self.disk.note(Step("unlink", str(path)))
+        super().unlink(path)
+
+    def remove(self, path: Path) -> None:
+        self.unlink(path)
+        self.sync_folder(path.parent)
+
+    def sync_folder(self, path: Path) -> None:
+        super().sync_folder(path)
+        self.disk.note(Step("names", str(path)))
+
+
+class _Names:
+    """What the folders say: now, and after the power went. Changes of names reach the disk in their order."""
+
+    def __init__(self) -> None:
+        self.now: dict[str, str] = {}
+        self.durable: dict[str, str] = {}
+        self._pending: list[tuple[str, str | None]] = []
+        self._made = 0
+
+    def file(self, path: str, *, durable: bool) -> str:
+        """The file of a name, made if there is none; SQLite's have their names for good."""
+        if path not in self.now:
+            self._made += 1
+            self.now[path] = f"{self._made}"
+            if durable:
+                self.durable[path] = self.now[path]
+            else:
+                self._pending.append((path, self.now[path]))
+        return self.now[path]
+
+    def rename(self, old: str, new: str) -> None:
+        self.now[new] = self.now.pop(old)
+        self._pending += [(new, self.now[new]), (old, None)]
+
+    def drop(self, path: str, *, durable: bool) -> None:
+        self.now.pop(path, None)
+        self._pending.append((path, None))
+        if durable:
+            self._settle([(path, None)])
+
+    def sync(self, folder: str) -> None:
+        self._settle([change for change in self._pending if os.path.dirname(change[0]) == folder])
+        self._pending = [change for change in self._pending if os.path.dirname(change[0]) != folder]
+
+    def crash(self, chance: random.Random) -> dict[str, str]:
+        self._settle(self._pending[: chance.randint(0, len(self._pending))])
+        return self.durable
+
+    def _settle(self, changes: list[tuple[str, str | None]]) -> None:
+        for path, file in changes:
+            if file is None:
+                self.durable.pop(path, None)
+            else:
+                self.durable[path] = file
+
+
 def image(steps: list[Step], chance: random.Random) -> dict[str, bytes]:
     """The files as the disk may hold them if the power went right after these steps."""
     files: dict[str, bytearray] = {}
     loose: dict[str, list[Step]] = {}
+    names = _Names()
     for step in steps:
-        if step.kind == "sync":
-            for earlier in loose.pop(step.path, []):
-                _do(files, earlier)
-        elif step.kind == "delete":
-            files.pop(step.path, None)
-            loose.pop(step.path, None)
+        if step.kind == "names":
+            names.sync(step.path)
+        elif step.kind == "rename":
+            names.rename(step.path, step.data.decode())
+        elif step.kind in ("delete", "unlink"):
+            names.drop(step.path, durable=step.kind == "delete")
         else:
-            loose.setdefault(step.path, []).append(step)
+            file = names.file(step.path, durable=step.kind not in ("make", "append"))
+            if step.kind == "sync":
+                for earlier in loose.pop(file, []):
+                    _do(files, earlier)
+            elif step.kind == "make":
+                loose.setdefault(file, []).extend([Step("truncate", file), Step("write", file, 0, step.data)])
+            else:
+                kind = "write" if step.kind == "append" else step.kind
+                loose.setdefault(file, []).append(Step(kind, file, step.offset, step.data))
     lossy = chance.random() < 0.8
     for waiting in loose.values():
         for step in waiting:
             _survive(files, step, chance if lossy else None)
-    return {path: bytes(content) for path, content in files.items()}
+    left = names.crash(chance) if lossy else names.now
+    return {path: bytes(files.get(file, b"")) for path, file in left.items()}
 
 
 def put(files: dict[str, bytes], source: Path, target: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from sharelite.config import ImagePolicy
 from sharelite.errors import Damaged, NotJudged
 from sharelite.storage.manifest import CHUNK, Image, Name
 from sharelite.storage.retention import LATELY, Shown, retired
+from tests.disk import DiskFiles
+from tests.disk import image as power_cut
+from tests.disk import put as lay
 from tests.faults import FaultyFiles, Steps
 from tests.roads import Client, put
 from tests.test_images import Story, hash_of, opened, story
@@ -22,7 +26,7 @@ def lived(tmp_path: Path) -> Path:
     """A project with an image, edits behind it, and some of those checkpointed out of the write-ahead log."""
     folder = tmp_path / "before"
     with story(folder) as here:
-        here.write(0, 100, any="x" * 1500)
+        here.write(0, 60, any="x" * 20_000)
         here.publish()
         here.write(5, 3)
         here.road.checkpoint()
@@ -68,11 +72,14 @@ def right(here: Story, folder: Path) -> None:
     assert here.publisher.images.staged() == []
 
 
-def test_killed_at_any_step_there_is_the_image_before_or_the_next(lived: Path, tmp_path: Path) -> None:  # I14
-    step = 0
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.long)])
+def test_killed_at_any_step_there_is_the_image_before_or_the_next(
+    lived: Path, tmp_path: Path, stride: int
+) -> None:  # I14
+    step = random.randrange(1 - stride, 1)
     killed = True
     while killed:
-        step += 1
+        step += stride
         folder = tmp_path / str(step)
         shutil.copytree(lived, folder)
         killed = in_a_child(folder, step)
@@ -85,11 +92,14 @@ def test_killed_at_any_step_there_is_the_image_before_or_the_next(lived: Path, t
     assert step > 60, f"only {step} steps"
 
 
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("once", [True, False])
-def test_a_full_disk_at_any_step_is_told_and_mended(lived: Path, tmp_path: Path, once: bool) -> None:  # I15
-    step, hit = 0, True
+def test_a_full_disk_at_any_step_is_told_and_mended(
+    lived: Path, tmp_path: Path, once: bool, stride: int
+) -> None:  # I15
+    step, hit = random.randrange(1 - stride, 1), True
     while hit:
-        step += 1
+        step += stride
         folder = tmp_path / f"{step}-{once}"
         shutil.copytree(lived, folder)
         steps = Steps(fault="full", once=once)
@@ -110,6 +120,37 @@ def test_a_full_disk_at_any_step_is_told_and_mended(lived: Path, tmp_path: Path,
         here.road.close()
         shutil.rmtree(folder)
     assert step > 20, f"only {step} steps"
+
+
+@pytest.mark.parametrize("seed", [0, *[pytest.param(n, marks=pytest.mark.long) for n in range(1, 40)]])
+def test_no_moment_of_power_loss_takes_an_image_or_makes_a_wrong_one(tmp_path: Path, seed: int) -> None:  # I14
+    """Everything told as published is whole, and what is published next is what hashing everything gives."""
+    chance = random.Random(seed)
+    files = DiskFiles(f"images-{seed}-{id(chance)}")
+    told: list[tuple[int, Image]] = []
+    with story(tmp_path / "lived", seam=files) as here:
+        here.write(0, 60, any="x" * 20_000)
+        started = len(files.disk.steps)
+        for turn in range(12):
+            here.write(chance.randrange(60), chance.randrange(1, 3))
+            if turn % 2:
+                told.append((0, here.publish()))
+                told[-1] = (len(files.disk.steps), told[-1][1])
+            if turn % 3 == 2:
+                here.road.checkpoint()
+    for number in range(25):
+        moment = chance.randint(started, len(files.disk.steps))
+        target = tmp_path / str(number)
+        lay(power_cut(files.disk.steps[:moment], chance), tmp_path / "lived", target)
+        after = again(target)
+        for step, image in told:
+            if step <= moment:
+                kept = after.publisher.images.find(image.manifest.version, image.hash)
+                assert kept is not None and len(after.content(kept)) == kept.manifest.size
+        after.publish()
+        right(after, target)
+        after.road.close()
+        shutil.rmtree(target)
 
 
 def first_chunk(here: Story, image: Image, index: int = 1) -> Path:

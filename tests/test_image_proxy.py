@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import socket
 import subprocess
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from scripts.nginx import find
 from sharelite.auth import Identity
 from tests.running import free_port
 from tests.serving import PATIENCE, Serving
@@ -40,7 +40,7 @@ http {{
   }}
 }}
 """
-MISSING = "nginx is not installed: python scripts/install.py --for-tests installs it (or: apt install nginx-light)"
+MISSING = "nginx is not installed: python scripts/install.py --for-tests installs it"
 
 
 async def login(token: str | None, connection: Any) -> Identity | None:
@@ -50,7 +50,7 @@ async def login(token: str | None, connection: Any) -> Identity | None:
 @contextmanager
 def proxied(folder: Path, upstream: int) -> Iterator[str]:
     """nginx with a cache in front of a port; its address."""
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    nginx = find()
     assert nginx, MISSING
     port = free_port()
     configuration = folder / "nginx.conf"

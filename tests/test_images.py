@@ -72,8 +72,8 @@ def content(publisher: Publisher, image: Image) -> bytes:
 
 
 @contextmanager
-def story(folder: Path, make: bool = True) -> Iterator[Story]:
-    told = Story(folder, make)
+def story(folder: Path, make: bool = True, seam: Files | None = None) -> Iterator[Story]:
+    told = Story(folder, make, seam)
     try:
         yield told
     finally:

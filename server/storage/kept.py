@@ -27,13 +27,19 @@ class Kept:
         #: The seq of the image that the pages were changed since; None: nothing is known.
         self.base: int | None = None
         self._checksum = 0
+        #: Whether the name of the file is durable.
+        self._named = False
         self._load()
 
     def start(self, seq: int) -> None:
-        """The image of a seq is durable: what is kept from now on is what was changed since."""
+        """The image of a seq is durable: what is kept from now on is what was changed since. What was kept before would
+        do as well, so this may be lost with the power until something is added."""
         head = HEAD.pack(MAGIC, seq, 0)[:12]
         self._checksum = zlib.crc32(head)
-        self._files.write(self._path, head + self._checksum.to_bytes(4, "big"))
+        beside = self._path.with_name(self._path.name + ".new")
+        self._files.make(beside, head + self._checksum.to_bytes(4, "big"))
+        self._files.rename(beside, self._path)
+        self._named = False
         self.base, self.pages = seq, set()
 
     def add(self, pages: Collection[int]) -> None:
@@ -44,6 +50,9 @@ class Kept:
         body = struct.pack(f">{len(new)}I", *new)
         checksum = zlib.crc32(body, self._checksum)
         self._files.append(self._path, RECORD.pack(len(new), checksum) + body)
+        if not self._named:
+            self._files.sync_folder(self._path.parent)
+            self._named = True
         self._checksum = checksum
         self.pages.update(new)
 
