@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,3 +143,29 @@ def test_a_viewer_becomes_a_store_at_its_version_and_hears_what_came_after(
     sent = "store.set('part/p7/mass', 4.5).confirmed.then(({ kind }) => kind)"
     assert page.evaluate(f"() => {sent}") == "committed"
     assert ask(page, "viewer.get('part/p7/mass')")["value"] == 1, "the viewer still shows its own version"
+
+
+def test_a_private_project_is_read_by_its_signed_address_and_by_nobody_without_a_token(
+    chromium: Browser, tmp_path: Path
+) -> None:  # V12
+    keys = tmp_path / "keys.json"
+
+    def token(*rights: str) -> str:
+        command = [sys.executable, "-m", "sharelite", "token", "--key", str(keys), "--create", "--user", "ada", *rights]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    owner = {"authorization": f"Bearer {token('--project', '*', '--role', 'owner')}"}
+    with RunningServer(tmp_path / "data", "--keys", str(keys)) as server, opening(chromium) as open_one:
+        made = server.ask("POST", "/v1/projects", {"name": "Größe, 'x' & y", "contract": CONTRACT}, owner)[1]["id"]
+        rows = {"changes": [["i", "part", ["p1"], {"assembly": "a"}]]}
+        assert server.ask("POST", f"/v1/projects/{made}/mutations", rows, owner)[0] == 200
+        page = open_one(f"{server.url}/healthz")
+        refused = page.evaluate(f"([project]) => ({OPEN})([project, {{}}]).catch(({{ code }}) => code)", [made])
+        assert refused == "unauthenticated"
+        authorized: list[bool] = []
+        page.context.on(
+            "request", lambda sent: authorized.append("authorization" in sent.headers) if ".db" in sent.url else None
+        )
+        open_viewer(page, "name:Größe, 'x' & y", token=token("--project", made, "--role", "reader"))
+        assert ask(page, "viewer.get('part/p1/assembly')")["value"] == "a"
+        assert authorized and not any(authorized)
