@@ -73,9 +73,7 @@ class Curator:
 
     def _is_due(self, project: Project, now: float) -> bool:
         images = self._catalog.gallery.of(project.id)
-        if images.harmed:
-            return True
-        if project.version <= images.version:
+        if project.version <= images.version and not images.harmed:
             self._seen.pop(project.id, None)
             return False
         seen = self._seen.get(project.id)

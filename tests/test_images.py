@@ -35,6 +35,7 @@ class Story:
 
     def __init__(self, folder: Path, make: bool = True, seam: Files | None = None) -> None:
         folder.mkdir(exist_ok=True)
+        self._written = 0 if make else 1000
         self.folder, self.files = folder, Databases(seam or Files(), folder, PROJECT)
         if make:
             self.road = new_road(folder, files=self.files)
@@ -52,8 +53,10 @@ class Story:
         return content(self.publisher, image)
 
     def write(self, first: int, count: int, **more: str) -> None:
-        rows = range(first, first + count)
-        self.road.travel([self.ann.mutation(put("note", f"n{n}", text=f"text {n}", **more)) for n in rows])
+        """Change rows, each time to something else."""
+        self._written += 1
+        texts = {n: f"{n} {self._written}" for n in range(first, first + count)}
+        self.road.travel([self.ann.mutation(put("note", f"n{n}", text=text, **more)) for n, text in texts.items()])
 
 
 def publish(publisher: Publisher) -> Image:
