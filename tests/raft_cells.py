@@ -21,7 +21,7 @@ KEY = bytes(range(32))
 PATIENCE = 60.0
 SMALL = Sizes(segment=256 << 10, grow=64 << 10, cache=1 << 20, keep=64 << 10)
 #: For a machine on which everything else runs too.
-STEADY = Pace(heartbeat=0.1, election=0.5)
+STEADY = Pace(heartbeat=0.1, election=1.0)
 
 
 class Told:

@@ -6,6 +6,7 @@ Any thread calls in; one thread, the port's own, hears the Raft process and call
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 import socket
 import subprocess
@@ -73,7 +74,7 @@ class Handle:
         for sock in (mine, its):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIPE)
         self._owner = owner
-        command = [sys.executable, "-m", "sharelite.cluster.raft.process", str(its.fileno())]
+        command = [sys.executable, "-m", "sharelite.cluster.raft.process", str(its.fileno()), str(os.getpid())]
         self._process = subprocess.Popen(command, pass_fds=(its.fileno(),), stdin=subprocess.DEVNULL)
         its.close()
         mine.setblocking(False)

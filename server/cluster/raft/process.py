@@ -1,7 +1,7 @@
 """The Raft process: one node, its journal and its sockets, and a pipe to the process it belongs to.
 
-It runs as `python -m sharelite.cluster.raft.process FD`. It ends when its pipe does, and by itself when the journal
-cannot be trusted or written: then it says why, and never goes on. One thread.
+It runs as `python -m sharelite.cluster.raft.process FD PARENT`. It ends when its pipe or its parent does, and by itself
+when the journal cannot be trusted or written: then it says why, and never goes on. One thread.
 """
 
 from __future__ import annotations
@@ -53,13 +53,14 @@ class Ended(Exception):
 
 
 class Process:
-    def __init__(self, sock: socket.socket, setup: Setup, came: bytearray) -> None:
-        """`came`: what the owner has said already.
+    def __init__(self, sock: socket.socket, setup: Setup, came: bytearray, parent: int) -> None:
+        """`came`: what the owner has said already. `parent`: its process.
 
         Raises what stands against starting: a damaged journal, an address in use, another PySyncObj.
         """
         self._sock, self._outbox = sock, Outbox(sock)
         self._came = came
+        self._parent = parent
         poller = createPoller("auto")
         disk, founders = SystemDisk(), members.pack(setup.founders) if setup.founders else b""
         journal = Journal(disk, setup.folder, setup.identity, setup.sizes, members.CONFIG, founders)
@@ -90,7 +91,7 @@ class Process:
         if torn := self.node.journal.torn:
             logger.warning("the journal had a torn tail, as after a power loss: %d bytes are cut off", torn)
         self._hear()
-        while True:
+        while os.getppid() == self._parent:  # a child of the parent may hold the other end of the pipe open
             self.node.doTick(TICK)
             self._transport.tick()
             self._deliver()
@@ -335,7 +336,7 @@ def main() -> int:
         engine.take_ready_journals()
         came = bytearray()
         setup = Setup.unpack(first_message(sock, came))
-        process = Process(sock, setup, came)
+        process = Process(sock, setup, came, int(sys.argv[2]))
         gc.freeze()
         try:
             process.run()

@@ -94,6 +94,10 @@ class Secrets(NamedTuple):
     cluster: str
     me: Member
 
+    def __repr__(self) -> str:
+        """Without the key, wherever it may be printed."""
+        return f"Secrets({self.me.id} of {self.cluster})"
+
 
 class Dialer:
     """The greeting at the end that dials. `hello` goes out first; then feed it what comes."""

@@ -43,6 +43,10 @@ class Setup(Struct, frozen=True):
     pace: Pace = Pace()
     sizes: Sizes = Sizes()
 
+    def __repr__(self) -> str:
+        """Without the key, wherever it may be printed."""
+        return f"Setup({self.me.id} of {self.cluster})"
+
     def check(self) -> None:
         """Raises SetupInvalid."""
         if len(self.key) != KEY:
