@@ -53,6 +53,7 @@ Borrowed = tuple[int, Statements]
 #: After so long a project looks again whether its disk has room for what the cell has delivered.
 FULL_SECONDS = 1.0
 LEVEL_SECONDS = 0.001
+ABREAST_SECONDS = 5.0
 
 
 class Workers(Struct, frozen=True):
@@ -258,6 +259,14 @@ class Project:
                 await news.wait()
         finally:
             subscription.close()
+
+    async def abreast(self, version: int) -> None:
+        """Who comes from another node of the cell may have seen more than this one has: wait for it, but not for ever,
+        because he may also come from another history."""
+        if self._elsewhere is not None and self.version < version:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ABREAST_SECONDS):
+                    await self.reach(version)
 
     async def level(self, behind: Callable[[], bool]) -> None:
         """Until what the cell has delivered so far is in the files and announced."""

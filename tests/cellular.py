@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sharelite.cluster.plan import Address, Plan, new_key, text
-from tests.running import PATIENCE, RunningServer, free_port
+from tests.running import PATIENCE, RunningServer
 
 
 class NodeProcess(RunningServer):
@@ -120,7 +122,20 @@ def look(node: NodeProcess) -> dict[str, Any] | None:
 
 
 def node_address() -> Address:
-    return Address(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}")
+    raft, peer, http = (kept_port() for _ in range(3))
+    return Address(f"127.0.0.1:{raft}", f"127.0.0.1:{peer}", f"http://127.0.0.1:{http}")
+
+
+def kept_port() -> int:
+    """A free port below those that the system gives to connections: a node that is restarted needs it again."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,3 +121,31 @@ def test_a_read_waits_for_the_version_it_was_asked_for(cell: Company) -> None:  
     version = write(cell, "a", project, "new")
     assert texts(cell, "c", project, f"?at_least={version}") == ["new"]
     assert cell["c"].http.get(f"/v1/projects/{project}/commits?level=wrong").status_code == 400
+
+
+def test_a_client_that_comes_from_another_node_is_not_told_that_it_is_ahead(cell: Company) -> None:  # K69
+    project = cell["a"].project()
+    with cell["b"].open(project) as ben:
+        lane = cell.node("b").cell.lane(project)
+        seen, lane.next = lane.next, lambda: None  # type: ignore[method-assign]
+        version = write(cell, "a", project, "new")
+
+        def go_on() -> None:
+            lane.next = seen  # type: ignore[method-assign]
+            lane.call()
+
+        threading.Timer(0.3, go_on).start()
+        with cell["b"].open(project, cursor=version) as cleo:
+            assert cleo.welcome["version"] == version
+        assert ben.hear()["commits"][0]["v"] == version
+
+
+def test_a_leader_that_reaches_nobody_proves_nothing(tmp_path: Path) -> None:  # K59
+    with company(tmp_path) as made:
+        project = made["a"].project()
+        made.memory.hold()
+        for node in "ab":
+            answer = made[node].http.get(f"/v1/projects/{project}?level=linearizable")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+            assert made[node].http.get(f"/v1/projects/{project}?level=any").status_code == 200
+        made.memory.release()

@@ -313,8 +313,8 @@ export interface Store {
 }
 
 export interface OpenOptions {
-  /** The server, e.g. `http://127.0.0.1:8080`; in a page served by it, may be absent. */
-  url?: string;
+  /** The server, e.g. `http://127.0.0.1:8080`, or the nodes of a cell, of which one that answers is used; in a page served by it, may be absent. */
+  url?: string | readonly string[];
   /** Project id, or `name:My project` for the one with that name (made from `contract` if absent and allowed). */
   project: string;
   /** What the project is made from if there is none of that name: the name of a contract of the server, or a document. */

@@ -183,6 +183,7 @@ class Connection:
             self._project = await self._held.enter_async_context(self._hall.catalog.hold(self._id))
         project = self._project
         await self._hall.catalog.greet(project)
+        await project.abreast(self.session.asked_cursor)
         root = self._websocket.scope.get("root_path", "")
         image = await self._hall.image(self._hall.catalog.record(self._id), root)
         if self._gathering is None:

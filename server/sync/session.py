@@ -196,6 +196,11 @@ class Session:
             )
         )
 
+    @property
+    def asked_cursor(self) -> int:
+        """The version that the client says it has."""
+        return 0 if self._hello is None or self._hello.cursor is None else self._hello.cursor
+
     def renew(self, user: str, role: str, expires: float | None) -> None:
         """A new token on the open socket."""
         if user != self.user:

@@ -6,7 +6,9 @@ import type { Budget, Traffic } from './traffic.js';
 export type { Image } from './image.js';
 export type { Budget, Traffic } from './traffic.js';
 
-export interface ViewerOptions extends Partial<Pick<OpenOptions, 'url' | 'project' | 'token' | 'wasmUrl'>> {
+export interface ViewerOptions extends Partial<Pick<OpenOptions, 'project' | 'token' | 'wasmUrl'>> {
+  /** The server, or one node of a cell; in a page served by it, may be absent. */
+  url?: string;
   /**
    * Instead of a server and a project: the address of a folder that `sharelite publish` wrote, on any host of files.
    * Of another origin, its answers have to let the page read Content-Range and ETag (CORS).

@@ -3,6 +3,7 @@ import type { OpenOptions, Store } from '../api.js';
 import { StoreError } from '../errors.js';
 import { Http } from '../sync/http.js';
 import { platform as world, type Fetch, type Platform } from '../sync/platform.js';
+import { Servers } from '../sync/servers.js';
 import { tokenOf } from '../sync/token.js';
 import type { JoinOptions, Viewer, ViewerOptions } from './api.js';
 import { Calls, type Port } from './calls.js';
@@ -51,7 +52,7 @@ async function sourceOf({ base, url, project, token }: ViewerOptions, { fetch }:
   if (base !== undefined) return new FolderSource(new URL(base, globalThis.location?.href).href, fetch);
   if (project === undefined) throw new StoreError('invalid', 'project: which one? (Or base: the address of a published folder.)');
   const server = serverOf(url);
-  const id = await new Http(server, fetch, tokenOf(token)).project({ project });
+  const id = await new Http(new Servers(server), fetch, tokenOf(token)).project({ project });
   return new ServerSource(server, id, fetch, tokenOf(token));
 }
 

@@ -7,6 +7,7 @@ import { Http } from '../sync/http.js';
 import { Link, type Hooks } from '../sync/link.js';
 import { Outbox } from '../sync/outbox.js';
 import { platform as world, type Platform } from '../sync/platform.js';
+import { Servers } from '../sync/servers.js';
 import { tokenOf } from '../sync/token.js';
 import { Loaded } from './loaded.js';
 import { LiveStore } from './store.js';
@@ -14,10 +15,9 @@ import { LiveStore } from './store.js';
 /** A store on a world of one's own: other sockets, other clocks. */
 export async function openStoreOn(options: OpenOptions, given: Partial<Platform> = {}): Promise<Store> {
   const platform = world(given);
-  const base = (options.url ?? globalThis.location?.origin ?? '').replace(/\/+$/, '');
-  if (base === '') throw new StoreError('invalid', 'url: which server? (It may only be left out in a page.)');
+  const servers = new Servers(options.url);
   const token = tokenOf(options.token);
-  const http = new Http(base, platform.fetch, token);
+  const http = new Http(servers, platform.fetch, token);
   const starting = startEngine(options);
   // It must not be unhandled while the file is fetched; whoever awaits it hears of it.
   starting.catch(() => undefined);
@@ -27,8 +27,7 @@ export async function openStoreOn(options: OpenOptions, given: Partial<Platform>
   const outbox = new Outbox(platform.randomHex(32));
   const store = new LiveStore(Loaded.load(engine, bytes, project), engine.name, outbox, platform);
   const reload = new Reload(store, engine, http, project, platform);
-  const url = `${base.replace(/^http/, 'ws')}/v1/projects/${encodeURIComponent(project)}/live`;
-  const place = { url, project, renewable: typeof options.token === 'function' };
+  const place = { servers, project, renewable: typeof options.token === 'function' };
   store.link = new Link(platform, place, token, http, outbox, hooks(store, reload));
   store.link.start();
   return store;

@@ -3,6 +3,7 @@ import type { OpenOptions } from '../api.js';
 import { StoreError } from '../errors.js';
 import { readRefusal } from './messages.js';
 import type { Fetch } from './platform.js';
+import type { Servers } from './servers.js';
 
 export type Token = () => Promise<string | undefined>;
 
@@ -10,7 +11,7 @@ type Json = Record<string, unknown>;
 
 export class Http {
   constructor(
-    private readonly base: string,
+    private readonly servers: Servers,
     private readonly fetch: Fetch,
     private readonly token: Token,
   ) {}
@@ -58,16 +59,23 @@ export class Http {
       ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
       ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
     };
-    const url = `${this.base}/v1${path}`;
-    try {
-      const response = await this.fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
-      if (response.ok) return await read(response);
-      throw await refusal(response, `${method} ${url}`);
-    } catch (error) {
-      throw error instanceof StoreError ? error : new StoreError('unreachable', `${method} ${url}: ${(error as Error).message}`);
+    for (let left = this.servers.count; ; left--) {
+      const url = `${this.servers.base}/v1${path}`;
+      try {
+        const response = await this.fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
+        if (response.ok) return await read(response);
+        throw await refusal(response, `${method} ${url}`);
+      } catch (error) {
+        const problem = error instanceof StoreError ? error : new StoreError('unreachable', `${method} ${url}: ${(error as Error).message}`);
+        if (left === 1 || !ELSEWHERE.has(problem.code)) throw problem;
+        this.servers.next();
+      }
     }
   }
 }
+
+/** Another node may do better. */
+const ELSEWHERE = new Set(['unreachable', 'unavailable']);
 
 const json = (response: Response): Promise<Json> => response.json() as Promise<Json>;
 

@@ -14,6 +14,7 @@ import type { Http, Token } from './http.js';
 import { readMessage, type FromServer, type Limits, type Welcome } from './messages.js';
 import type { Outbox } from './outbox.js';
 import type { Platform, Socket } from './platform.js';
+import type { Servers } from './servers.js';
 import { Sending } from './sending.js';
 import { expiryOf } from './token.js';
 
@@ -34,8 +35,7 @@ export interface Hooks {
 }
 
 export interface Place {
-  /** Of the websocket. */
-  url: string;
+  servers: Servers;
   project: string;
   /** A function can give a new token when the old one is no longer taken. */
   renewable: boolean;
@@ -127,7 +127,7 @@ export class Link {
   }
 
   private open(token: string | undefined): void {
-    const socket = this.platform.socket(this.place.url);
+    const socket = this.platform.socket(`${this.place.servers.base.replace(/^http/, 'ws')}/v1/projects/${encodeURIComponent(this.place.project)}/live`);
     this.socket = socket;
     this.goodbye = undefined;
     const ifCurrent = (fn: () => void): void => void (this.socket === socket && fn());
@@ -199,6 +199,7 @@ export class Link {
     const { goodbye } = this;
     this.drop();
     if (!this.running) return;
+    this.place.servers.next();
     const problem = { code: goodbye?.code ?? 'unreachable', message: goodbye?.message || 'the connection to the server is lost' };
     const unauthenticated = goodbye?.code === 'unauthenticated';
     if (unauthenticated && this.place.renewable && !this.tokenWasRefused) {
