@@ -149,22 +149,6 @@ def test_an_imported_project_comes_again_from_its_base_when_its_database_is_lost
         assert second.http.get(f"/v1/projects/{project}/db").content == before
 
 
-def test_images_go_on_after_a_database_that_was_gone_came_from_its_base(tmp_path: Path, sample: bytes) -> None:  # J10
-    with Serving(tmp_path / "data") as first:
-        project = imported(first.http, sample, "gone")["project"]
-        first.http.get(f"/v1/projects/{project}/db").raise_for_status()
-    for path in (tmp_path / "data" / "projects" / project).glob("data.db*"):
-        path.unlink()
-    with Serving(tmp_path / "data") as second:
-        change = {"changes": [["u", "layer", [1], {"name": "floor"}]]}
-        second.http.post(f"/v1/projects/{project}/mutations", json=change).raise_for_status()
-        (tmp_path / "after.db").write_bytes(second.http.get(f"/v1/projects/{project}/db").content)
-    connection = sqlite3.connect(tmp_path / "after.db")
-    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert connection.execute("SELECT name FROM layer ORDER BY id").fetchall() == [("below",), ("floor",), ("roads",)]
-    connection.close()
-
-
 def test_a_base_that_is_not_what_its_hash_says_is_not_used(tmp_path: Path, sample: bytes) -> None:  # J10
     with Serving(tmp_path / "data") as first:
         project = imported(first.http, sample, "flipped")["project"]

@@ -136,8 +136,6 @@ class Databases:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        self._published_at = NOWHERE
-        self.kept.forget()
         self.generation += 1
         for ending in ("-wal", "-shm", ""):
             self.data_path.with_name(self.data_path.name + ending).unlink(missing_ok=True)

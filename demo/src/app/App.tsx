@@ -1,7 +1,7 @@
 /** The page: the world behind, panels above it. */
 import { useEffect, useRef, useState, type ReactElement } from 'react';
 import { useCell } from '../cell';
-import type { Store } from 'sharelite';
+import { undoOf, type Store } from 'sharelite';
 import { takeDrops } from '../drop/drop';
 import { nameFor, type Opened } from '../open';
 import { Panel } from '../panel/Panel';
@@ -9,13 +9,16 @@ import { Editing } from '../scene/editing';
 import { People } from '../scene/people';
 import { World } from '../scene/world';
 import { bareGlobe, type Assets, type Globe } from './globe';
-import { StudioProvider, type Studio } from './context';
+import { DeskProvider, type Studio } from './context';
+import { Keys } from './Keys';
 import { MapControls, Tooltip } from './MapControls';
 import { expose } from './probe';
+import { selectTogether } from './selection';
 import { Sidebar } from './Sidebar';
 import { themeCell } from './themes';
 import { Toasts, ToastList } from './Toasts';
 import { TopBar } from './TopBar';
+import { useWords, wordsCell } from './words';
 
 export interface Opening { store: Promise<Opened>; assets: Promise<Assets>; address: string }
 
@@ -25,6 +28,7 @@ export function App({ opening: first }: { opening: Opening }): ReactElement {
   const [toasts] = useState(() => new ToastList());
   const [studio, setStudio] = useState<Studio>();
   const [failure, setFailure] = useState<string>();
+  const words = useWords();
   useEffect(() => {
     const ends: (() => void)[] = [];
     let open = true;
@@ -33,16 +37,16 @@ export function App({ opening: first }: { opening: Opening }): ReactElement {
       setOpening({ ...opening, store: Promise.resolve(next) });
     };
     start(host.current!, opening, toasts, ends, again).then(
-      (started) => { if (open) setStudio(started); }, (error: unknown) => setFailure(words(error)));
+      (started) => { if (open) setStudio(started); }, (error: unknown) => setFailure(reason(error)));
     return () => { open = false; ends.reverse().forEach((end) => end()); };
   }, [opening, toasts]);
   return (
     <>
       <div className="stage" ref={host} />
-      {studio && <StudioProvider value={studio}><Chrome /></StudioProvider>}
+      {studio && <DeskProvider value={studio}><Chrome /></DeskProvider>}
       {!studio && (failure === undefined
-        ? <div className="opening" data-testid="opening"><i />Opening the project</div>
-        : <div className="opening failed" data-testid="failed">{failure}</div>)}
+        ? <div className="opening" data-testid="opening"><i />{words.opening}</div>
+        : <div className="opening failed" data-testid="failed"><p>{failure}</p><button type="button" className="bar-button primary" onClick={() => location.reload()} data-testid="again">{words.again}</button></div>)}
       <Toasts list={toasts} />
     </>
   );
@@ -57,6 +61,7 @@ function Chrome(): ReactElement {
       <Panel />
       <MapControls />
       <Tooltip />
+      <Keys />
     </div>
   );
 }
@@ -66,19 +71,22 @@ async function start(host: HTMLElement, opening: Opening, toasts: ToastList, end
   const globe: Globe = bareGlobe(host, await opening.assets, themeCell.get());
   ends.push(() => globe.stage.dispose());
   const { store, viewer, user, project } = await opening.store;
-  const editing = new Editing(store, (error) => toasts.say(words(error), 'problem'));
+  const editing = new Editing(store, (error) => toasts.say(reason(error), 'problem'));
   const people = new People(store, user);
   const world = new World(globe.stage, globe.ground, store, editing, people, themeCell);
   ends.push(() => people.close(), () => world.close(), askBeforeLeaving(editing));
-  ends.push(store.on('refused', ({ refusal }) => toasts.say(`Not accepted: ${refusal.message}`, 'problem')), expose(world));
   if (!viewer) ends.push(takeDrops(editing, toasts.say));
+  ends.push(store.on('refused', ({ refusal }) => toasts.say(wordsCell.get().refused(refusal.message), 'problem')), expose(world));
+  const undo = viewer ? undefined : undoOf(store);
+  if (undo) ends.push(() => undo.close());
   await world.open();
   const joined = (live: Store): void => {
     history.replaceState(null, '', editAddress());
     again({ store: live, project, user: nameFor(live.status.client) });
     viewer?.close();
   };
-  return { store, editing, people, world, theme: themeCell, project, address: opening.address, ...(viewer && { viewer }), joined, say: toasts.say };
+  ends.push(selectTogether(world, opening.address));
+  return { store, editing, people, world, selection: world, theme: themeCell, project, address: opening.address, ...(viewer && { viewer }), ...(undo && { history: undo }), joined, say: toasts.say };
 }
 
 function editAddress(): string {
@@ -93,4 +101,4 @@ function askBeforeLeaving(editing: Editing): () => void {
   return () => window.removeEventListener('beforeunload', ask);
 }
 
-const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

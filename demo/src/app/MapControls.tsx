@@ -4,9 +4,11 @@ import { useCell } from '../cell';
 import { idIn, rowOf, tableOf } from '../scene/paths';
 import { useProperty, useReadOnly, useStudio } from './context';
 import { countryName, people } from './Sidebar';
+import { useWords } from './words';
 
 export function MapControls(): ReactElement {
   const { world } = useStudio();
+  const words = useWords();
   const round = useCell(world.round);
   const readOnly = useReadOnly();
   const zoom = (by: number): void => world.gestures.zoomAt(world.stage.camera.width / 2, world.stage.camera.height / 2, by, 240);
@@ -14,16 +16,16 @@ export function MapControls(): ReactElement {
   return (
     <div className="map-controls">
       <div className="segmented" role="group">
-        <button type="button" aria-pressed={round} onClick={() => world.turn(true)} data-testid="globe">Globe</button>
-        <button type="button" aria-pressed={!round} onClick={() => world.turn(false)} data-testid="map">Map</button>
+        <button type="button" aria-pressed={round} onClick={() => world.turn(true)} data-testid="globe">{words.globe}</button>
+        <button type="button" aria-pressed={!round} onClick={() => world.turn(false)} data-testid="map">{words.map}</button>
       </div>
       <div className="segmented">
-        <button type="button" title="Closer" onClick={() => zoom(1)} data-testid="closer">+</button>
-        <button type="button" title="Farther" onClick={() => zoom(-1)} data-testid="farther">−</button>
-        <button type="button" title="North up" onClick={upright} data-testid="upright">N</button>
+        <button type="button" title={words.closer} aria-label={words.closer} onClick={() => zoom(1)} data-testid="closer">+</button>
+        <button type="button" title={words.farther} aria-label={words.farther} onClick={() => zoom(-1)} data-testid="farther">−</button>
+        <button type="button" title={words.north} aria-label={words.north} onClick={upright} data-testid="upright">N</button>
       </div>
       {!readOnly && <AddButton />}
-      <span className="credit">Places: GeoNames, CC BY 4.0</span>
+      <span className="credit">{words.credit}</span>
     </div>
   );
 }
@@ -31,13 +33,14 @@ export function MapControls(): ReactElement {
 /** A new annotation in the middle of the view. */
 function AddButton(): ReactElement {
   const { world, editing, store } = useStudio();
+  const words = useWords();
   const add = (): void => {
     const { lon, lat } = world.stage.camera;
     const id = `${store.status.client.slice(0, 8)}-${Date.now().toString(36)}`;
-    const row = { id, name: 'New place', position: { lon: Math.round(lon * 1e4) / 1e4, lat: Math.round(lat * 1e4) / 1e4 }, icon: { shape: 'pin', size: 22, color: '#f4d35e' }, visibility: { priority: 50 } };
+    const row = { id, name: words.newPlace, position: { lon: Math.round(lon * 1e4) / 1e4, lat: Math.round(lat * 1e4) / 1e4 }, icon: { shape: 'pin', size: 22, color: '#f4d35e' }, visibility: { priority: 50 } };
     if (editing.tx((t) => { t.insert('annotation', row); })) world.selected.set(`annotation/${id}`);
   };
-  return <div className="segmented"><button type="button" onClick={add} title="Add a place here" data-testid="add">Add place</button></div>;
+  return <div className="segmented"><button type="button" onClick={add} title={words.addHere} data-testid="add">{words.add}</button></div>;
 }
 
 export function Tooltip(): ReactElement | null {
@@ -56,10 +59,11 @@ function TooltipOf({ path, x, y }: { path: string; x: number; y: number }): Reac
 }
 
 function AboutCity({ id }: { id: string }): ReactElement {
+  const words = useWords();
   const { world } = useStudio();
   const read = world.annotations.data.read(world.annotations.data.index.get(id) ?? -1);
   const population = Number(read('population') ?? 0);
-  const facts = [countryName(String(read('country') ?? '')), population ? `${people(population)} people` : '', String(read('interaction.tooltip') ?? '')];
+  const facts = [countryName(String(read('country') ?? '')), population ? words.people(people(population)) : '', String(read('interaction.tooltip') ?? '')];
   return <><b>{String(read('name') ?? '')}</b><small>{facts.filter(Boolean).join(' · ')}</small></>;
 }
 
@@ -69,7 +73,8 @@ function AboutRoute({ path }: { path: string }): ReactElement {
 }
 
 function AboutPoint({ path }: { path: string }): ReactElement {
+  const words = useWords();
   const name = useProperty(`${path}/name`);
   const readOnly = useReadOnly();
-  return <><b>{String(name || 'Route point')}</b>{!readOnly && <small>Drag to move</small>}</>;
+  return <><b>{String(name || words.routePoint)}</b>{!readOnly && <small>{words.dragToMove}</small>}</>;
 }

@@ -1,6 +1,7 @@
 /** `window.__scene`: what is really drawn, read-only, so that browser tests can prove that the view follows. */
 import type { Look, Spot } from '../view/camera';
 import type { PointCloud } from '../view/points';
+import { idIn } from '../scene/paths';
 import type { World } from '../scene/world';
 
 export interface Probe {
@@ -19,6 +20,8 @@ export interface Probe {
   routePoint(path: string): (Spot & { lon: number; lat: number }) | undefined;
   labels(): string[];
   selected(): string | undefined;
+  /** What is selected, one or many, with the places and where the icons are on the canvas. */
+  group(): { path: string; lon: number; lat: number; x: number; y: number }[];
   others(): { name: string; at?: { lon: number; lat: number } | undefined; selected?: string | undefined }[];
   /** Red, green, blue, alpha of the WebGL canvas at a CSS pixel, after drawing a frame. */
   pixel(x: number, y: number): number[];
@@ -44,10 +47,17 @@ export function expose(world: World): () => void {
     routePoint: (path) => { const point = world.routes.point(path); return point && { ...stage.camera.project(point.lon, point.lat), lon: point.lon, lat: point.lat }; },
     labels: () => annotations.labels.placed.map((label) => label.look.text),
     selected: () => world.selected.get(),
+    group: () => world.group.all().flatMap((path) => { const index = indexOf(idIn(path) ?? ''); return index === undefined ? [] : [{ path, lon: annotations.lon(index), lat: annotations.lat(index), ...spotOf(world, index) }]; }),
     others: () => world.people.others.get().map(({ name, at, selected }) => ({ name, at, selected })),
     pixel: (x, y) => readPixel(world, x, y),
   });
   return () => { delete window.__scene; };
+}
+
+function spotOf({ stage, annotations }: World, index: number): { x: number; y: number } {
+  const spot = stage.camera.project(annotations.lon(index), annotations.lat(index));
+  const drawn = annotations.points.hitbox(index, stage.camera.zoom);
+  return { x: spot.x + drawn.x, y: spot.y + drawn.y };
 }
 
 function readPixel({ stage }: World, x: number, y: number): number[] {

@@ -1,15 +1,16 @@
 /** The form of one row, made from the contract alone: groups are its nested objects, each field follows its own property. */
 import { memo, useMemo, useState, type ReactElement } from 'react';
 import type { Tree } from 'sharelite';
-import { useContract, useProperty, useReadOnly, useStudio } from '../app/context';
+import { useContract, useProperty, useReadOnly, useDesk } from '../app/context';
 import { allFields, flatten, groupOf, rowSchema, type Field, type Group } from '../scene/fields';
 import { property } from '../scene/paths';
+import { useWords, wordsCell } from '../app/words';
 import { Control } from './controls';
 
 export interface Filter { text: string; changedOnly: boolean }
 
 export function Form({ row, table, filter }: { row: string; table: string; filter: Filter }): ReactElement {
-  const { store } = useStudio();
+  const { store } = useDesk();
   const contract = useContract();
   const group = useMemo(() => groupOf(rowSchema(store.contract.document, table)), [store, contract, table]);
   return (
@@ -33,6 +34,7 @@ export function differs(field: Field, value: Tree | undefined): boolean {
 }
 
 function Section({ row, group, filter, depth }: { row: string; group: Group; filter: Filter; depth: number }): ReactElement | null {
+  const words = useWords();
   const [open, setOpen] = useState(depth > 0 || OPEN_AT_FIRST.has(group.name));
   const wanted = allFields(group).some((field) => matches(field, group.title, filter.text));
   const narrowed = filter.text !== '' || filter.changedOnly;
@@ -41,7 +43,7 @@ function Section({ row, group, filter, depth }: { row: string; group: Group; fil
     <section className={depth ? 'subsection' : 'section'} data-testid={`group:${group.name}`}>
       <button type="button" className="section-head" onClick={() => setOpen(!open)} aria-expanded={open || narrowed}>
         <Chevron open={open || narrowed} />
-        <span>{group.title}</span>
+        <span>{words.title(group.title)}</span>
         <ChangedCount row={row} group={group} />
       </button>
       {(open || narrowed) && (
@@ -58,7 +60,8 @@ const OPEN_AT_FIRST = new Set(['icon', 'line', 'grid', 'fill']);
 
 const ChangedCount = memo(function ChangedCount({ row, group }: { row: string; group: Group }): ReactElement | null {
   const count = useChanged(row, group).length;
-  return count ? <em className="changed-count" title={`${count} differ from their defaults`}>{count}</em> : null;
+  const words = useWords();
+  return count ? <em className="changed-count" title={words.differ(count)}>{count}</em> : null;
 });
 
 function FieldList({ row, group, filter }: { row: string; group: Group; filter: Filter }): ReactElement {
@@ -67,7 +70,8 @@ function FieldList({ row, group, filter }: { row: string; group: Group; filter: 
 }
 
 const FieldRow = memo(function FieldRow({ row, field, changedOnly }: { row: string; field: Field; changedOnly: boolean }): ReactElement | null {
-  const { editing } = useStudio();
+  const { editing } = useDesk();
+  const words = useWords();
   const readOnly = useReadOnly();
   const path = property(row, field.name);
   const value = useProperty(path);
@@ -75,10 +79,10 @@ const FieldRow = memo(function FieldRow({ row, field, changedOnly }: { row: stri
   if (changedOnly && !changed) return null;
   return (
     <div className={`field of-${field.control}`} data-changed={changed || undefined} data-testid={`field:${field.name}`} title={field.schema.description}>
-      <span className="field-title">{field.title}</span>
+      <span className="field-title">{words.title(field.title)}</span>
       <fieldset disabled={readOnly}><Control path={path} field={field} value={value} /></fieldset>
-      <button type="button" className="reset" disabled={!changed || readOnly} onClick={() => editing.set(path, null)} title="Back to the default"
-        aria-label={`Reset ${field.title}`} data-testid={`reset:${field.name}`}>
+      <button type="button" className="reset" disabled={!changed || readOnly} onClick={() => editing.set(path, null)} title={words.toDefault}
+        aria-label={words.reset(words.title(field.title))} data-testid={`reset:${field.name}`}>
         <svg viewBox="0 0 16 16"><path d="M3.5 6.5h6a3 3 0 1 1 0 6H7M3.5 6.5 6 4M3.5 6.5 6 9" /></svg>
       </button>
     </div>
@@ -89,8 +93,9 @@ function Chevron({ open }: { open: boolean }): ReactElement {
   return <svg className="chevron" data-open={open || undefined} viewBox="0 0 16 16"><path d="m6 4 4 4-4 4" /></svg>;
 }
 
+/** In the words that are shown, or in the contract's. */
 function matchesText(title: string, text: string): boolean {
-  return text !== '' && title.toLowerCase().includes(text.toLowerCase());
+  return text !== '' && [title, wordsCell.get().title(title)].some((one) => one.toLowerCase().includes(text.toLowerCase()));
 }
 
 function matches(field: Field, group: string, text: string): boolean {

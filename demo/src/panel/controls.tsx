@@ -1,7 +1,8 @@
 /** One control per kind of property. All write by the same three words: hold at the first touch, set, release at the end. */
 import { memo, useEffect, useRef, useState, type CSSProperties, type ReactElement } from 'react';
 import type { Tree } from 'sharelite';
-import { useStudio } from '../app/context';
+import { useDesk } from '../app/context';
+import { useWords, wordsCell } from '../app/words';
 import type { Field } from '../scene/fields';
 
 export interface ControlProps {
@@ -17,7 +18,7 @@ type Entry = HTMLInputElement | HTMLTextAreaElement;
  * belongs together: it is one commit.
  */
 function useStroke<E extends Entry>(path: string, parse: (entry: E) => Tree | undefined): { ref: React.RefObject<E | null> } {
-  const { editing } = useStudio();
+  const { editing } = useDesk();
   const ref = useRef<E>(null);
   const latest = useRef(parse);
   latest.current = parse;
@@ -84,7 +85,7 @@ function Slider({ path, field, value }: ControlProps): ReactElement {
   const share = ((shown - minimum) / (maximum - minimum)) * 100;
   return (
     <span className="slider">
-      <input ref={ref} type="range" min={minimum} max={maximum} step={step} defaultValue={shown} aria-label={field.title}
+      <input ref={ref} type="range" min={minimum} max={maximum} step={step} defaultValue={shown} aria-label={wordsCell.get().title(field.title)}
         style={{ '--share': `${share}%` } as CSSProperties} data-testid={`slider:${field.name}`} />
       <NumberEntry path={path} field={field} value={value} />
     </span>
@@ -102,7 +103,7 @@ function NumberEntry({ path, field, value }: ControlProps): ReactElement {
   useShown(ref, value === undefined || value === null ? '' : String(round(Number(value))));
   return (
     <span className="number">
-      <input ref={ref} type="number" min={minimum} max={maximum} step="any" aria-label={field.title} data-testid={`number:${field.name}`} />
+      <input ref={ref} type="number" min={minimum} max={maximum} step="any" aria-label={wordsCell.get().title(field.title)} data-testid={`number:${field.name}`} />
       {field.schema['x-unit'] && <i>{field.schema['x-unit']}</i>}
     </span>
   );
@@ -113,39 +114,41 @@ const round = (number: number): number => Math.round(number * 1e6) / 1e6;
 function TextEntry({ path, field, value }: ControlProps): ReactElement {
   const { ref } = useStroke<HTMLInputElement>(path, (entry) => (entry.value === '' && field.required ? undefined : entry.value));
   useShown(ref, String(value ?? ''));
-  return <input ref={ref} type="text" maxLength={field.schema.maxLength} aria-label={field.title} data-testid={`text:${field.name}`} />;
+  return <input ref={ref} type="text" maxLength={field.schema.maxLength} aria-label={wordsCell.get().title(field.title)} data-testid={`text:${field.name}`} />;
 }
 
 function TextArea({ path, field, value }: ControlProps): ReactElement {
   const { ref } = useStroke<HTMLTextAreaElement>(path, (entry) => entry.value);
   useShown(ref, String(value ?? ''));
-  return <textarea ref={ref} rows={2} maxLength={field.schema.maxLength} aria-label={field.title} data-testid={`text:${field.name}`} />;
+  return <textarea ref={ref} rows={2} maxLength={field.schema.maxLength} aria-label={wordsCell.get().title(field.title)} data-testid={`text:${field.name}`} />;
 }
 
 function ColorEntry({ path, field, value }: ControlProps): ReactElement {
+  const words = useWords();
   const { ref } = useStroke<HTMLInputElement>(path, (entry) => entry.value);
   useShown(ref, String(value ?? '#808080'));
   return (
     <label className="color">
-      <input ref={ref} type="color" aria-label={field.title} data-testid={`color:${field.name}`} data-automatic={value === undefined || value === null || undefined} />
-      <span>{value === undefined || value === null ? 'Automatic' : String(value)}</span>
+      <input ref={ref} type="color" aria-label={wordsCell.get().title(field.title)} data-testid={`color:${field.name}`} data-automatic={value === undefined || value === null || undefined} />
+      <span>{value === undefined || value === null ? words.automatic : String(value)}</span>
     </label>
   );
 }
 
 function Checkbox({ path, field, value }: ControlProps): ReactElement {
-  const { editing } = useStudio();
+  const { editing } = useDesk();
   return (
     <label className="switch">
       <input type="checkbox" checked={value === true} onChange={(event) => editing.set(path, event.target.checked)}
-        aria-label={field.title} data-testid={`checkbox:${field.name}`} />
+        aria-label={wordsCell.get().title(field.title)} data-testid={`checkbox:${field.name}`} />
       <b />
     </label>
   );
 }
 
 function Select({ path, field, value }: ControlProps): ReactElement {
-  const { editing, store } = useStudio();
+  const { editing, store } = useDesk();
+  const words = useWords();
   const table = field.schema['x-sql']?.references;
   const [options, setOptions] = useState<[string, string][]>([]);
   useEffect(() => {
@@ -156,8 +159,8 @@ function Select({ path, field, value }: ControlProps): ReactElement {
   }, [store, table, field]);
   return (
     <select value={String(value ?? '')} onChange={(event) => editing.set(path, event.target.value === '' ? null : event.target.value)}
-      aria-label={field.title} data-testid={`select:${field.name}`}>
-      {field.default === undefined && !field.required && <option value="">None</option>}
+      aria-label={wordsCell.get().title(field.title)} data-testid={`select:${field.name}`}>
+      {field.default === undefined && !field.required && <option value="">{words.none}</option>}
       {options.map(([key, title]) => <option key={key} value={key}>{title}</option>)}
     </select>
   );

@@ -2,6 +2,7 @@
 import type { ChangeInfo, Store } from 'sharelite';
 import type { Cell } from '../cell';
 import { Labels, type LabelLook, type LabelSource } from '../view/labels';
+import type { Frame } from '../view/gestures';
 import { PointCloud } from '../view/points';
 import { Ribbons } from '../view/ribbons';
 import type { Stage } from '../view/stage';
@@ -47,10 +48,13 @@ export class AnnotationLayer implements LabelSource {
     this.stops.push(this.layers.watch(() => this.redraw()), this.theme.watch(() => this.redraw()));
   }
 
-  /** The important lie above the others, what is selected above all. */
+  /** The upper layers lie above the lower ones, the important above the others, what is selected above all. */
   arrange(): void {
     const selected = this.kept().slice(0, 1);
-    this.points.arrange(Uint32Array.from([...this.data.importance()].reverse().concat(selected)));
+    const levels: number[][] = [[], ...this.layers.rows.map(() => [])];
+    for (const index of this.data.importance()) levels[this.layers.rank(this.data.read(index)('layer')) + 1]!.push(index);
+    const [none, ...layers] = levels;
+    this.points.arrange(Uint32Array.from([none!, ...layers.reverse()].flatMap((level) => level.reverse()).concat(selected)));
     this.stage.invalidate();
   }
 
@@ -69,6 +73,18 @@ export class AnnotationLayer implements LabelSource {
       this.looks.set(index, look);
     }
     return look;
+  }
+
+  /** Those whose icons are in a frame on the screen, the most important first. */
+  within({ left, top, right, bottom }: Frame): string[] {
+    const { camera } = this.stage;
+    return this.data.importance().filter((index) => {
+      const drawn = this.points.hitbox(index, camera.zoom);
+      if (drawn.radius <= 0) return false;
+      const spot = camera.project(this.lon(index), this.lat(index));
+      const x = spot.x + drawn.x, y = spot.y + drawn.y;
+      return spot.visible && x >= left && x <= right && y >= top && y <= bottom;
+    }).map((index) => this.data.ids[index]!);
   }
 
   /** The annotation whose icon is nearest to a pixel, within reach of a finger. */

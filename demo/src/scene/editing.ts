@@ -18,6 +18,8 @@ export class Editing {
   private stroke: Draft | undefined;
   private held = false;
   private readonly waiting = new Map<string, Tree>();
+  /** The same property of everything that is selected with it. */
+  spread: (path: string) => readonly string[] = (path) => [path];
   private asked = 0;
 
   constructor(private readonly store: Store, private readonly report: (error: unknown) => void) {}
@@ -28,12 +30,15 @@ export class Editing {
     this.attempt(() => { if (!this.draft && !this.live.get()) this.stroke ??= this.store.draft(); });
   }
 
-  set(path: string, value: Tree): void {
+  set(path: string, value: Tree): void { this.setAll(this.spread(path).map((one) => [one, value])); }
+
+  setAll(writes: readonly (readonly [path: string, value: Tree])[], tag?: string): void {
+    const write = (t: Tx): void => { for (const [path, value] of writes) t.set(path, value); };
     this.attempt(() => {
-      if (this.draft) { this.draft.set(path, value); this.count(); }
-      else if (this.stroke) this.stroke.set(path, value);
-      else if (this.held && this.live.get()) this.soon(path, value);
-      else this.sent(this.store.set(path, value, { missing: 'skip' }));
+      if (this.draft) { this.draft.tx(write); this.count(); }
+      else if (this.stroke) this.stroke.tx(write);
+      else if (this.held && this.live.get()) for (const [path, value] of writes) this.soon(path, value);
+      else this.sent(this.store.tx(write, { missing: 'skip', ...(tag === undefined ? {} : { tag }) }));
     });
   }
 
@@ -57,9 +62,9 @@ export class Editing {
   get unsaved(): boolean { return this.store.status.pending > 0 || (this.draft?.changes.length ?? 0) > 0; }
 
   /** Several writes as one mutation (or into the session). */
-  tx(write: (t: Tx) => void): boolean {
+  tx(write: (t: Tx) => void, tag?: string): boolean {
     return this.attempt(() => {
-      if (this.draft) { this.draft.tx(write); this.count(); } else this.sent(this.store.tx(write));
+      if (this.draft) { this.draft.tx(write); this.count(); } else this.sent(this.store.tx(write, tag === undefined ? {} : { tag }));
     });
   }
 

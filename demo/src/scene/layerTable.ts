@@ -8,6 +8,7 @@ const NONE: LayerLook = { color: '#2f7ed8', opacity: 1, visible: true };
 export class LayerTable {
   rows: LayerRow[] = [];
   private readonly looks = new Map<string, LayerLook>();
+  private readonly ranks = new Map<string, number>();
   private readonly watchers = new Set<() => void>();
   private readonly stop: () => void;
 
@@ -17,6 +18,9 @@ export class LayerTable {
   }
 
   close(): void { this.stop(); }
+
+  /** 0: the uppermost; -1: no layer. */
+  rank(id: Tree | undefined): number { return this.ranks.get(String(id ?? '')) ?? -1; }
 
   look(id: Tree | undefined): LayerLook { return this.looks.get(String(id ?? '')) ?? NONE; }
 
@@ -28,7 +32,8 @@ export class LayerTable {
   private read(): void {
     this.rows = ((this.store.peek('layer') ?? []) as Tree[]).map((row) => row as unknown as LayerRow);
     this.looks.clear();
-    for (const row of this.rows) this.looks.set(row.id, row);
+    this.ranks.clear();
+    for (const [at, row] of this.rows.entries()) { this.looks.set(row.id, row); this.ranks.set(row.id, at); }
     for (const watcher of [...this.watchers]) watcher();
   }
 }

@@ -1,5 +1,6 @@
 /** What is drawn around things: hover and selection, others' selections, and others' cursors with their names. */
 import { wrapDegrees } from '../geo';
+import type { Frame } from '../view/gestures';
 import type { Stage } from '../view/stage';
 import type { People, Person } from './people';
 
@@ -7,21 +8,26 @@ import type { People, Person } from './people';
 export interface Mark { x: number; y: number; radius: number }
 export type FindMark = (path: string) => Mark | undefined;
 
+/** What is drawn for oneself. */
+export interface Mine { selected?: string | undefined; group: readonly string[]; hovered?: string | undefined; frame?: Frame | undefined; accent: string }
+
 interface Drift { lon: number; lat: number }
 
 export class Markers {
   private readonly drifts = new Map<string, Drift>();
 
-  constructor(private readonly stage: Stage, private readonly people: People, private readonly find: FindMark, private readonly mine: () => { selected?: string | undefined; hovered?: string | undefined; accent: string }) {
+  constructor(private readonly stage: Stage, private readonly people: People, private readonly find: FindMark, private readonly mine: () => Mine) {
     stage.overlay((context) => this.draw(context));
     people.others.watch(() => stage.invalidate());
   }
 
   private draw(context: CanvasRenderingContext2D): boolean {
-    const { selected, hovered, accent } = this.mine();
+    const { selected, group, hovered, frame, accent } = this.mine();
     if (hovered && hovered !== selected) this.ring(context, hovered, accent, 1, 0.7);
     for (const person of this.people.others.get()) if (person.selected) this.tagged(context, person);
+    for (const path of group) if (path !== selected) this.ring(context, path, accent, 1.5, 0.9);
     if (selected) this.ring(context, selected, accent, 2, 1);
+    if (frame) around(context, frame, accent);
     let moving = false;
     for (const person of this.people.others.get()) moving = this.cursor(context, person) || moving;
     return moving;
@@ -60,6 +66,15 @@ export class Markers {
     }
     return Math.hypot(east, north) * this.stage.camera.scale > 10;
   }
+}
+
+function around(context: CanvasRenderingContext2D, { left, top, right, bottom }: Frame, color: string): void {
+  context.strokeStyle = context.fillStyle = color;
+  context.lineWidth = 1;
+  context.globalAlpha = 0.12;
+  context.fillRect(left, top, right - left, bottom - top);
+  context.globalAlpha = 1;
+  context.strokeRect(left + 0.5, top + 0.5, right - left, bottom - top);
 }
 
 function arrow(context: CanvasRenderingContext2D, color: string, x: number, y: number): void {

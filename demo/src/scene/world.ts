@@ -2,13 +2,14 @@
 import type { Store } from 'sharelite';
 import { Cell } from '../cell';
 import type { Place } from '../geo';
-import { Gestures, type Pointing } from '../view/gestures';
+import { Gestures, type Frame, type Pointing } from '../view/gestures';
 import type { Ground } from '../view/ground';
 import type { Stage } from '../view/stage';
 import { AnnotationLayer } from './annotationLayer';
 import { AreaLayer } from './areaLayer';
 import type { Editing } from './editing';
 import { flatten } from './fields';
+import { Group, GroupDrag, MOST, fine, moved } from './group';
 import { LayerTable } from './layerTable';
 import { groundLook } from './looks';
 import { Markers, type Mark } from './markers';
@@ -21,6 +22,7 @@ export interface Hover { path: string; x: number; y: number }
 
 export class World implements Pointing {
   readonly selected = new Cell<string | undefined>(undefined);
+  readonly group = new Group(this.selected);
   readonly hovered = new Cell<Hover | undefined>(undefined);
   readonly round = new Cell(true);
   readonly layers: LayerTable;
@@ -28,7 +30,10 @@ export class World implements Pointing {
   readonly routes: RouteLayer;
   readonly areas: AreaLayer;
   readonly gestures: Gestures;
-  private grabbed: { path: string; moved: boolean } | undefined;
+  private grabbed: { path: string; moved: boolean; together?: GroupDrag } | undefined;
+  private framed: Frame | undefined;
+  private lastPlace: Place | undefined;
+  private asked = 0;
   private readonly stops: (() => void)[] = [];
 
   constructor(readonly stage: Stage, private readonly ground: Ground, readonly store: Store, readonly editing: Editing, readonly people: People, readonly theme: Cell<Theme>) {
@@ -40,16 +45,19 @@ export class World implements Pointing {
     this.stops.push(
       store.subscribe('scene', () => this.showGround()), theme.watch(() => this.showGround()),
       this.selected.watch((selected) => { people.say({ selected }); this.annotations.arrange(); }),
-      this.hovered.watch(() => this.stage.invalidate()),
+      this.hovered.watch(() => this.stage.invalidate()), this.group.rows.watch(() => this.stage.invalidate()),
       editing.session.watch((session) => people.say({ editing: session !== undefined })),
     );
+    editing.spread = (path) => this.group.spread(path);
     this.showGround();
     this.look();
   }
 
   async open(): Promise<void> {
     await this.annotations.open();
-    new Markers(this.stage, this.people, (path) => this.mark(path), () => ({ selected: this.selected.get(), hovered: this.hovered.get()?.path, accent: this.theme.get().accent }));
+    new Markers(this.stage, this.people, (path) => this.mark(path), () => ({
+      selected: this.selected.get(), group: this.group.rows.get(), hovered: this.hovered.get()?.path, frame: this.framed, accent: this.theme.get().accent,
+    }));
     this.stage.invalidate();
   }
 
@@ -85,16 +93,44 @@ export class World implements Pointing {
     this.hovered.set(undefined);
   }
 
-  click(x: number, y: number, place: Place | undefined): void {
+  click(x: number, y: number, place: Place | undefined, more: boolean): void {
     const path = this.pick(x, y, place);
+    if (more && path && tableOf(path) === 'annotation') return this.group.toggle(path);
+    if (more) return;
+    this.group.rows.set([]);
     this.selected.set(path);
+  }
+
+  frame(box: Frame | undefined): void {
+    this.framed = box;
+    this.stage.invalidate();
+  }
+
+  enclose(box: Frame): void {
+    const found = this.annotations.within(box).filter((id) => this.selectable(id)).slice(0, MOST);
+    if (found.length > 0) this.group.set(found.map((id) => pathTo('annotation', id)));
+  }
+
+  /** Moves what is selected by so many pixels, for hands on a keyboard. */
+  nudge(right: number, down: number): void {
+    const { camera } = this.stage;
+    const degrees = 180 / Math.PI / camera.scale;
+    this.editing.setAll(this.movable(this.group.all()).flatMap((path) => {
+      const place = this.place(path);
+      if (!place) return [];
+      const east = (right * degrees) / Math.max(0.05, Math.cos((place.lat * Math.PI) / 180));
+      return [[`${path}/position`, moved(place.lon + east, place.lat - down * degrees)]];
+    }), 'nudge');
   }
 
   grab(x: number, y: number): boolean {
     if (this.readOnly) return false;
-    const path = this.routes.pickPoint(x, y) ?? this.draggable(this.annotations.pick(x, y));
+    const annotation = this.draggable(this.annotations.pick(x, y));
+    // What is selected with others wins over what lies beside it.
+    const path = annotation && this.group.has(annotation) ? annotation : this.routes.pickPoint(x, y) ?? annotation;
     if (!path) return false;
-    this.grabbed = { path, moved: false };
+    const together = this.group.has(path) ? { together: new GroupDrag(path, this.movable(this.group.rows.get()), (one) => this.place(one)) } : {};
+    this.grabbed = { path, moved: false, ...together };
     return true;
   }
 
@@ -107,11 +143,26 @@ export class World implements Pointing {
       this.selected.set(grabbed.path);
       this.editing.hold();
     }
+    if (grabbed.together) return this.dragTogether(grabbed.together, place);
     const value = { lon: fine(place.lon), lat: fine(place.lat) };
     this.editing.set(tableOf(grabbed.path) === 'route' ? grabbed.path : `${grabbed.path}/position`, value);
   }
 
+  /** Hundreds of rows move once a frame, however often the hand is heard of. */
+  private dragTogether(together: GroupDrag, place: Place): void {
+    this.lastPlace = place;
+    this.asked ||= requestAnimationFrame(() => this.settleDrag(together));
+  }
+
+  private settleDrag(together: GroupDrag | undefined): void {
+    cancelAnimationFrame(this.asked);
+    this.asked = 0;
+    if (together && this.lastPlace) this.editing.setAll(together.to(this.lastPlace));
+    this.lastPlace = undefined;
+  }
+
   drop(cancelled: boolean): void {
+    this.settleDrag(cancelled ? undefined : this.grabbed?.together);
     if (this.grabbed?.moved) { if (cancelled) this.editing.abandon(); else this.editing.release(); }
     this.grabbed = undefined;
   }
@@ -132,16 +183,25 @@ export class World implements Pointing {
 
   /** Only what is selected can be dragged, so that panning over 25,000 icons moves none of them. */
   private draggable(id: string | undefined): string | undefined {
-    if (id === undefined || pathTo('annotation', id) !== this.selected.get()) return undefined;
-    const read = this.reader(id);
-    return read('locked') === true || read('interaction.draggable') === false ? undefined : pathTo('annotation', id);
+    if (id === undefined) return undefined;
+    const path = pathTo('annotation', id);
+    return path === this.selected.get() || this.group.has(path) ? this.movable([path])[0] : undefined;
+  }
+
+  private movable(paths: readonly string[]): string[] {
+    if (this.store.status.role === 'reader') return [];
+    return paths.filter((path) => {
+      if (tableOf(path) !== 'annotation') return false;
+      const read = this.reader(idIn(path)!);
+      return read('locked') !== true && read('interaction.draggable') !== false;
+    });
   }
 
   private cursor(path: string | undefined): string {
     if (!path || tableOf(path) === 'area') return 'grab';
     if (this.readOnly) return 'pointer';
     if (tableOf(path) === 'route') return path === rowOf(path) ? 'pointer' : 'move';
-    return this.selected.get() === path ? 'move' : String(this.reader(idIn(path)!)('interaction.cursor') ?? 'pointer');
+    return this.selected.get() === path || this.group.has(path) ? 'move' : String(this.reader(idIn(path)!)('interaction.cursor') ?? 'pointer');
   }
 
   private selectedAnnotation(): string | undefined { return annotationIn(this.selected.get()); }
@@ -184,9 +244,6 @@ export class World implements Pointing {
     this.stage.camera.set({ lon: at('lon'), lat: at('lat'), zoom: at('zoom'), pitch: at('pitch'), bearing: at('bearing') });
   }
 }
-
-/** About a metre. */
-const fine = (degrees: number): number => Math.round(degrees * 1e5) / 1e5;
 
 function annotationIn(path: string | undefined): string | undefined {
   return path && tableOf(path) === 'annotation' ? idIn(path) : undefined;

@@ -6,7 +6,12 @@ import type { Stage } from './stage';
 export interface Pointing {
   /** The pointer moved; undefined: it left. */
   hover(x: number, y: number, place: Place | undefined): void;
-  click(x: number, y: number, place: Place | undefined): void;
+  /** `more`: in addition to what is selected. */
+  click(x: number, y: number, place: Place | undefined, more: boolean): void;
+  /** A frame is drawn around things; undefined: no more. */
+  frame(box: Frame | undefined): void;
+  /** The frame is done: what is in it is meant. */
+  enclose(box: Frame): void;
   /** Whether what lies here can be dragged; if so, `drag` and `drop` follow instead of panning. */
   grab(x: number, y: number): boolean;
   drag(place: Place): void;
@@ -14,8 +19,10 @@ export interface Pointing {
   leave(): void;
 }
 
+export interface Frame { left: number; top: number; right: number; bottom: number }
+
 const CLICK_PIXELS = 4;
-type Mode = 'none' | 'pan' | 'tilt' | 'drag' | 'pinch';
+type Mode = 'none' | 'pan' | 'tilt' | 'drag' | 'pinch' | 'frame';
 
 export class Gestures {
   private mode: Mode = 'none';
@@ -36,7 +43,7 @@ export class Gestures {
     on('wheel', (event) => this.wheel(event));
     on('dblclick', (event) => { const p = this.at(event); this.zoomAt(p.x, p.y, 1.2, 260); });
     on('contextmenu', (event) => event.preventDefault());
-    window.addEventListener('keydown', (event) => { if (event.key === 'Escape' && this.mode === 'drag') this.finish(true); }, { signal: this.listening.signal });
+    window.addEventListener('keydown', (event) => { if (event.key === 'Escape' && (this.mode === 'drag' || this.mode === 'frame')) this.finish(true); }, { signal: this.listening.signal });
   }
 
   dispose(): void { this.listening.abort(); }
@@ -67,6 +74,7 @@ export class Gestures {
     this.speed = { x: 0, y: 0, at: performance.now() };
     if (this.pointers.size === 2) this.mode = 'pinch';
     else if (event.button === 2 || event.ctrlKey) this.mode = 'tilt';
+    else if (event.button === 0 && event.shiftKey) this.mode = 'frame';
     else this.mode = event.button === 0 && this.pointing.grab(p.x, p.y) ? 'drag' : 'pan';
   }
 
@@ -82,6 +90,7 @@ export class Gestures {
     this.last = p;
     if (this.mode === 'pan') this.pan(dx, dy);
     if (this.mode === 'tilt') this.tilt(dx, dy);
+    if (this.mode === 'frame') { this.pointing.frame(this.framed(p)); return; }
     const place = this.stage.camera.unproject(p.x, p.y);
     if (this.mode === 'drag' && place) this.pointing.drag(place);
     this.pointing.hover(p.x, p.y, place);
@@ -92,12 +101,19 @@ export class Gestures {
     this.pointers.delete(event.pointerId);
     if (this.mode === 'pan' && this.start.moved && !cancelled) this.glide();
     const clicked = !this.start.moved && !cancelled && event.button === 0;
+    if (this.mode === 'frame' && this.start.moved && !cancelled) this.pointing.enclose(this.framed(p));
     this.finish(cancelled || !this.start.moved);
-    if (clicked) this.pointing.click(p.x, p.y, this.stage.camera.unproject(p.x, p.y));
+    if (clicked) this.pointing.click(p.x, p.y, this.stage.camera.unproject(p.x, p.y), event.shiftKey);
+  }
+
+  private framed(p: { x: number; y: number }): Frame {
+    const { x, y } = this.start;
+    return { left: Math.min(x, p.x), top: Math.min(y, p.y), right: Math.max(x, p.x), bottom: Math.max(y, p.y) };
   }
 
   private finish(cancelled: boolean): void {
     if (this.mode === 'drag') this.pointing.drop(cancelled);
+    if (this.mode === 'frame') this.pointing.frame(undefined);
     this.mode = 'none';
   }
 

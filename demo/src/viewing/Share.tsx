@@ -1,8 +1,10 @@
 /** A link for people who only want to look. */
 import { useEffect, useRef, useState, type ReactElement } from 'react';
-import { useStudio } from '../app/context';
+import { useDesk } from '../app/context';
+import { useWords } from '../app/words';
 
 export function Share(): ReactElement {
+  const words = useWords();
   const [open, setOpen] = useState(false);
   const host = useRef<HTMLSpanElement>(null);
   useEffect(() => {
@@ -15,7 +17,7 @@ export function Share(): ReactElement {
   }, [open]);
   return (
     <span className="share" ref={host}>
-      <button type="button" className="icon-button" aria-expanded={open} title="Share a read-only link" onClick={() => setOpen(!open)} data-testid="share">
+      <button type="button" className="icon-button" aria-expanded={open} title={words.shareLink} aria-label={words.shareLink} onClick={() => setOpen(!open)} data-testid="share">
         <svg viewBox="0 0 16 16"><path d="M6.5 9.5a2.6 2.6 0 0 0 3.7 0l2.2-2.2a2.6 2.6 0 0 0-3.7-3.7l-.9.9M9.5 6.5a2.6 2.6 0 0 0-3.7 0L3.6 8.7a2.6 2.6 0 0 0 3.7 3.7l.9-.9" /></svg>
       </button>
       {open && <Link />}
@@ -24,7 +26,8 @@ export function Share(): ReactElement {
 }
 
 function Link(): ReactElement {
-  const { address } = useStudio();
+  const { address } = useDesk();
+  const words = useWords();
   const [copied, setCopied] = useState(false);
   const entry = useRef<HTMLInputElement>(null);
   const link = viewLink(address);
@@ -35,10 +38,10 @@ function Link(): ReactElement {
     navigator.clipboard?.writeText(link).then(() => setCopied(true), () => undefined);
   };
   return (
-    <div className="popover" role="dialog" aria-label="Read-only link" data-testid="share-link">
-      <b>Read-only link</b>
-      <p>Whoever may read this project sees the scene as it is when they open the link. They load only the pages of its file that they look at.</p>
-      <div><input ref={entry} type="text" readOnly value={link} aria-label="Link" data-testid="link" /><button type="button" className="bar-button primary" onClick={copy} data-testid="copy">{copied ? 'Copied' : 'Copy'}</button></div>
+    <div className="popover" role="dialog" aria-label={words.readOnlyLink} data-testid="share-link">
+      <b>{words.readOnlyLink}</b>
+      <p>{words.aboutLink}</p>
+      <div><input ref={entry} type="text" readOnly value={link} aria-label={words.link} data-testid="link" /><button type="button" className="bar-button primary" onClick={copy} data-testid="copy">{copied ? words.copied : words.copy}</button></div>
     </div>
   );
 }

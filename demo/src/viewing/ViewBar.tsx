@@ -2,6 +2,7 @@
 import { useEffect, useState, type ReactElement } from 'react';
 import type { Traffic, Viewer } from 'sharelite/viewer';
 import { useStatus, useStudio } from '../app/context';
+import { useWords } from '../app/words';
 
 export function ViewBar({ viewer }: { viewer: Viewer }): ReactElement {
   return <><Newer viewer={viewer} /><Taken viewer={viewer} /><Edit viewer={viewer} /></>;
@@ -17,20 +18,22 @@ function Taken({ viewer }: { viewer: Viewer }): ReactElement {
     return viewer.on('traffic', setTraffic);
   }, [viewer]);
   const { size } = viewer.image;
-  const title = status.problem?.message ?? `This page fetched ${traffic.bytes.toLocaleString('en')} of the file's ${size.toLocaleString('en')} bytes, as it needed them`;
+  const words = useWords();
+  const title = status.problem?.message ?? words.takenHint(traffic.bytes.toLocaleString(words.language), size.toLocaleString(words.language));
   return (
     <span className="status" data-testid="status" data-connection={status.connection} data-version={status.version} data-engine={status.engine}
       data-bytes={traffic.bytes} data-requests={traffic.requests} data-size={size} title={title}>
-      <i /><b>Read only</b>
-      <span>v{status.version.toLocaleString('en')}</span>
+      <i /><b>{words.readOnly}</b>
+      <span>v{status.version.toLocaleString(words.language)}</span>
       <span className="taken" style={{ '--share': `${Math.min(100, (traffic.bytes / size) * 100)}%` } as React.CSSProperties}><u /></span>
-      <span>{megabytes(traffic.bytes)} of {megabytes(size)} MB, {traffic.requests} requests</span>
+      <span>{words.taken(megabytes(traffic.bytes), megabytes(size), traffic.requests)}</span>
     </span>
   );
 }
 
 function Newer({ viewer }: { viewer: Viewer }): ReactElement | null {
   const { say } = useStudio();
+  const words = useWords();
   const [newer, setNewer] = useState(viewer.newer);
   const [busy, setBusy] = useState(false);
   useEffect(() => {
@@ -44,21 +47,22 @@ function Newer({ viewer }: { viewer: Viewer }): ReactElement | null {
     setBusy(true);
     viewer.refresh().catch((error: Error) => say(error.message, 'problem')).finally(() => { setBusy(false); setNewer(viewer.newer); });
   };
-  return <button type="button" className="bar-button" disabled={busy} onClick={go} data-testid="newer">Show version {newer.version.toLocaleString('en')}</button>;
+  return <button type="button" className="bar-button" disabled={busy} onClick={go} data-testid="newer">{words.showVersion(newer.version.toLocaleString(words.language))}</button>;
 }
 
 /** From the file to the live project: the rest is loaded, and the feed goes on from this version. */
 function Edit({ viewer }: { viewer: Viewer }): ReactElement {
   const { say, joined } = useStudio();
+  const words = useWords();
   const [share, setShare] = useState<number>();
   const join = (): void => {
     setShare(0);
     viewer.join({ progress: (here, of) => setShare(Math.floor((here / of) * 100)) })
-      .then(joined, (error: Error) => { say(`This scene cannot be edited: ${error.message}`, 'problem'); setShare(undefined); });
+      .then(joined, (error: Error) => { say(words.cannotEdit(error.message), 'problem'); setShare(undefined); });
   };
   return (
-    <button type="button" className="bar-button" disabled={share !== undefined} onClick={join} title="Load the rest and go on live, from this version" data-testid="join">
-      {share === undefined ? 'Edit' : `Loading ${share} %`}
+    <button type="button" className="bar-button" disabled={share !== undefined} onClick={join} title={words.editHint} data-testid="join">
+      {share === undefined ? words.edit : words.loading(share)}
     </button>
   );
 }

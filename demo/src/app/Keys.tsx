@@ -1,0 +1,78 @@
+/** What the keyboard does on the whole page, and undo and redo as buttons. */
+import { useEffect, useSyncExternalStore, type ReactElement } from 'react';
+import type { Left, Undo, Undone } from 'sharelite';
+import { idIn } from '../scene/paths';
+import { useDesk, useStudio, type Desk, type Studio } from './context';
+import { useWords, type Words } from './words';
+
+const STEPS: Record<string, readonly [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+export function Keys(): null {
+  const studio = useStudio();
+  const words = useWords();
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent): void => { if (!typing(event.target) && act(studio, words, event)) event.preventDefault(); };
+    window.addEventListener('keydown', pressed);
+    return () => window.removeEventListener('keydown', pressed);
+  }, [studio, words]);
+  return null;
+}
+
+/** Fields have keys of their own, undo included. */
+function typing(target: EventTarget | null): boolean {
+  return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || (target instanceof HTMLInputElement && target.type !== 'checkbox' && target.type !== 'range');
+}
+
+function act(studio: Studio, words: Words, event: KeyboardEvent): boolean {
+  const { world, history } = studio;
+  const command = event.ctrlKey || event.metaKey;
+  if (command && event.key.toLowerCase() === 'z' && history) return tell(studio, words, event.shiftKey ? history.redo() : history.undo());
+  if (command && event.key.toLowerCase() === 'y' && history) return tell(studio, words, history.redo());
+  if (command || event.altKey) return false;
+  if (event.key === 'Escape') { world.group.rows.set([]); world.selected.set(undefined); return false; }
+  if (event.key === 'Delete' || event.key === 'Backspace') return remove(studio);
+  const step = STEPS[event.key];
+  if (!step || world.group.all().length === 0 || event.target instanceof HTMLInputElement) return false;
+  const far = event.shiftKey ? 16 : 2;
+  world.nudge(step[0] * far, step[1] * far);
+  return true;
+}
+
+/** Everything that is selected goes, as one step. */
+export function remove({ selection, editing }: Desk): boolean {
+  const paths = selection.group.all().filter((path) => !path.startsWith('scene') && !path.startsWith('layer/'));
+  if (paths.length === 0) return false;
+  if (editing.tx((t) => paths.forEach((path) => t.delete(path)), 'remove')) {
+    selection.group.rows.set([]);
+    selection.selected.set(undefined);
+  }
+  return true;
+}
+
+function tell({ say }: Desk, words: Words, { left }: Undone): true {
+  if (left.length > 0) say(leftWords(words, left), 'problem');
+  return true;
+}
+
+function leftWords(words: Words, left: readonly Left[]): string {
+  const [{ path, why }] = left as [Left];
+  const more = left.length > 1 ? ` ${words.andMore(left.length - 1)}` : '';
+  return `${words.notUndone(idIn(path) ?? path)} ${words.why[why]}${more}`;
+}
+
+export function UndoButtons({ history }: { history: Undo }): ReactElement {
+  const desk = useDesk();
+  const words = useWords();
+  const [undo, redo] = useSyncExternalStore((told) => history.subscribe(told), () => `${history.canUndo},${history.canRedo}`).split(',');
+  useEffect(() => history.subscribe((late) => { if (late.length > 0) desk.say(leftWords(words, late), 'problem'); }), [history, desk, words]);
+  return (
+    <span className="undo-buttons" role="group" aria-label={words.history}>
+      <button type="button" className="icon-button" disabled={undo === 'false'} onClick={() => tell(desk, words, history.undo())} title={`${words.undo} (Ctrl+Z)`} aria-label={words.undo} data-testid="undo">
+        <svg viewBox="0 0 16 16"><path d="M3.5 6.5h6a3 3 0 1 1 0 6H7M3.5 6.5 6 4M3.5 6.5 6 9" /></svg>
+      </button>
+      <button type="button" className="icon-button" disabled={redo === 'false'} onClick={() => tell(desk, words, history.redo())} title={`${words.redo} (Ctrl+Shift+Z)`} aria-label={words.redo} data-testid="redo">
+        <svg viewBox="0 0 16 16"><path d="M12.5 6.5h-6a3 3 0 1 0 0 6H9M12.5 6.5 10 4M12.5 6.5 10 9" /></svg>
+      </button>
+    </span>
+  );
+}
