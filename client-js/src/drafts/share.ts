@@ -157,7 +157,7 @@ class Shown implements SharedDrafts {
   private own(): Map<string, Set<string> | undefined> {
     const held = new Map<string, Set<string> | undefined>();
     for (const draft of this.desk.drafts.open) {
-      for (const [op, table, key, now] of this.desk.loaded.core.draftIntents(draft.core)) {
+      for (const [op, table, key, now] of this.desk.loaded.core.draft(draft.core).net.intents()) {
         const name = `${table} ${keyText(key)}`;
         if (op !== 'u') held.set(name, undefined);
         else if (!held.has(name) || held.get(name) !== undefined) held.set(name, new Set([...(held.get(name) ?? []), ...Object.keys(now)]));

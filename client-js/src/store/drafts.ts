@@ -4,7 +4,7 @@ import { decodeChange, encodeChange, type WireChange } from '../capture/wire.js'
 import type { Contract, Table } from '../contract/model.js';
 import { showLeaf } from '../contract/show.js';
 import { CannotApply } from '../core/errors.js';
-import type { Aside } from '../core/layers.js';
+import type { Aside } from '../core/draft.js';
 import { merge } from '../core/touched.js';
 import type { Cell, Change, Check, DraftId, Edited, Key, Operation, Rebased, Touched, Writer } from '../core/types.js';
 import { StoreError, invalid } from '../errors.js';
@@ -58,7 +58,7 @@ export class Drafts {
     const id = this.refill(changes);
     const draft = new LocalDraft(this, id, scope, options, parent);
     this.added(draft);
-    if (this.core.draftChanges(id).length + this.core.asideOf(id).length > 0) return draft;
+    if (this.core.draftChanges(id).length + this.core.draft(id).aside.length > 0) return draft;
     draft.cancel();
     return undefined;
   }
@@ -101,7 +101,7 @@ export class Drafts {
 
   state({ core: id, scope, name }: LocalDraft): DraftState {
     const { core } = this;
-    const changes = core.holdings(id).map((change) => encodeChange(change, core.tables.get(change[1])?.types ?? new Map()));
+    const changes = core.draft(id).holdings().map((change) => encodeChange(change, core.tables.get(change[1])?.types ?? new Map()));
     return { ...(name === undefined ? {} : { name }), scope: [...scope], changes };
   }
 
@@ -145,7 +145,7 @@ export class Drafts {
   }
 
   conflicts({ core: id }: LocalDraft): Conflict[] {
-    return this.core.clashesOf(id).map(({ table, key, column, theirs, mine, by }) => {
+    return this.core.draft(id).clashes().map(({ table, key, column, theirs, mine, by }) => {
       const at = this.contract.tables.get(table)!;
       const who = by === undefined ? {} : { by };
       if (column === undefined) return { path: rowPath(at, key), theirs: this.host.loaded.read(rowPath(at, key)), mine: undefined, ...who };
@@ -154,7 +154,7 @@ export class Drafts {
   }
 
   lost({ core: id }: LocalDraft): LostEdit[] {
-    return this.core.asideOf(id).flatMap(({ operation, error }) => {
+    return this.core.draft(id).aside.flatMap(({ operation, error }) => {
       const [op, table, key, now] = operation;
       const { code, message } = { code: error instanceof CannotApply ? error.code : 'failed', message: error.message };
       const path = cellPath(this.contract, table, key);
@@ -184,7 +184,7 @@ export class Drafts {
       const columns = Object.keys(change[3]).filter((column) => isWithin(cellPath(this.contract, change[1], change[2], column), at));
       return columns.length === 0 ? undefined : ['u', change[1], change[2], only(change[3], columns), only(change[4], columns)];
     };
-    const changes = this.core.draftIntents(id).map(within).filter((change) => change !== undefined);
+    const changes = this.core.draft(id).net.intents().map(within).filter((change) => change !== undefined);
     const lost = (operation: Operation): boolean => holds(operation)
       || (operation[0] === 'u' && Object.keys(operation[3]).every((column) => isWithin(cellPath(this.contract, operation[1], operation[2], column), at)));
     this.host.step(() => this.core.revertDraft(id, changes, lost));
@@ -194,16 +194,16 @@ export class Drafts {
   /** Theirs has been seen, and mine is kept. */
   keepMine(draft: LocalDraft, path: string): void {
     const at = this.normal(path);
-    for (const change of this.core.draftIntents(draft.core)) {
+    for (const change of this.core.draft(draft.core).net.intents()) {
       const [op, table, key] = change;
-      if (isWithin(cellPath(this.contract, table, key), at)) this.core.settleDraft(draft.core, change, undefined);
-      else if (op === 'u') this.core.settleDraft(draft.core, change, Object.keys(change[3]).filter((column) => isWithin(cellPath(this.contract, table, key, column), at)));
+      if (isWithin(cellPath(this.contract, table, key), at)) this.core.draft(draft.core).settle(change, undefined);
+      else if (op === 'u') this.core.draft(draft.core).settle(change, Object.keys(change[3]).filter((column) => isWithin(cellPath(this.contract, table, key, column), at)));
     }
     draft.look();
   }
 
   stamp({ core: id }: LocalDraft): number {
-    return this.core.stampOf(id);
+    return this.core.draft(id).stamp;
   }
 
   /** Tells each draft that may hold or say something else after a step that touched these rows. */

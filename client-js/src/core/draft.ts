@@ -1,20 +1,11 @@
-/** What lies above the confirmed rows: pending mutations, then drafts, each able to be applied again. */
+/** What one draft holds: its edits netted, what lay below them, what others have changed of it, and what does not fit. */
 import { sameCell } from '../capture/capture.js';
 import { encodeValue, row } from '../capture/wire.js';
 import { CannotApply } from './errors.js';
 import { idOf, Net, net } from './net.js';
 import type { Failure } from './operations.js';
 import { merge, touch } from './touched.js';
-import type { Cell, Change, DraftId, Edited, Key, MutationId, Operation, Row, TableInfo, Touched } from './types.js';
-
-export interface Pending {
-  id: MutationId;
-  operations: readonly Operation[];
-  missing: 'refuse' | 'skip';
-  /** What it does to the rows at present. */
-  touched: Touched;
-  failing: boolean;
-}
+import type { Cell, Change, DraftId, Edited, Key, Operation, Row, TableInfo, Touched } from './types.js';
 
 /** An edit of a draft that does not fit the rows at present. It is tried again whenever they change. */
 export interface Aside extends Failure {
@@ -210,8 +201,4 @@ function textOf(clashes: readonly Clash[]): string {
 
 function pick(cells: Row, columns: readonly string[]): Row {
   return row(columns.filter((column) => column in cells).map((column) => [column, cells[column]!] as const));
-}
-
-export function isSameId(a: MutationId, b: MutationId): boolean {
-  return a[0] === b[0] && a[1] === b[1];
 }
