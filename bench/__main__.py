@@ -22,6 +22,7 @@ from rich.table import Table
 from . import (
     browser,
     carrying,
+    editor,
     fanout,
     idle,
     images,
@@ -48,6 +49,7 @@ FIGURES = {
     "projects": projects.measure,
     "browser": browser.measure,
     "carrying": carrying.measure,
+    "editor": editor.measure,
     "size": size.measure,
     "viewer": viewer.measure,
 }

@@ -12,7 +12,7 @@ import { settled, storeOn } from '../fake/store.js';
 
 const id = { type: 'string' };
 /** Every value that is written is written once, so that it says who wrote it. */
-const contractWith = (more: object): object => ({
+export const contractWith = (more: object): object => ({
   type: 'object',
   properties: {
     note: {
@@ -42,7 +42,28 @@ export interface Person {
   replaced: Set<unknown>;
 }
 
-export class World {
+/** What people act on, whatever server is behind it. */
+export interface Stage {
+  people: Person[];
+  did: Record<'undone' | 'left' | 'late' | 'refused' | 'conflicts' | 'lost' | 'nested', number>;
+  /** A value that nobody has written before. */
+  fresh(person: Person): number;
+  column(n: number): string;
+}
+
+/** A person with all that is noted of what he does. */
+export function personOf(store: Store, did: Stage['did']): Person {
+  const person: Person = { store, undo: undoOf(store, { pause: Infinity, shelf: null }), drafts: [], undos: new Set(), replaced: new Set() };
+  person.undo.subscribe((late) => (did.late += late.length));
+  store.on('refused', () => did.refused++);
+  deskOf(store).onWritten(({ id: [client, counter], origin, changes }) => {
+    if (origin === 'undo') person.undos.add(`${client} ${counter}`);
+    else for (const change of changes) Object.values(change[4] ?? {}).forEach((value) => person.replaced.add(value));
+  });
+  return person;
+}
+
+export class World implements Stage {
   people: Person[] = [];
   /** Who wrote a value. */
   readonly writers = new Map<number, string>();
@@ -61,16 +82,7 @@ export class World {
 
   private async enter(engine: 'sqlite-wasm' | 'sqljs'): Promise<void> {
     const store = await storeOn(this.server, { engine });
-    const undo = undoOf(store, { pause: Infinity });
-    const undos = new Set<string>();
-    undo.subscribe((late) => (this.did.late += late.length));
-    store.on('refused', () => this.did.refused++);
-    const replaced = new Set<unknown>();
-    deskOf(store).onWritten(({ id: [client, counter], origin, changes }) => {
-      if (origin === 'undo') undos.add(`${client} ${counter}`);
-      else for (const change of changes) Object.values(change[4] ?? {}).forEach((value) => replaced.add(value));
-    });
-    this.people.push({ store, undo, drafts: [], undos, replaced });
+    this.people.push(personOf(store, this.did));
   }
 
   fresh({ store }: Person): number {
@@ -120,6 +132,7 @@ function attempt(fn: () => void): void {
 }
 
 type Step = (world: World) => void | Promise<void>;
+export type PersonStep = (stage: Stage) => void;
 
 const who = fc.nat({ max: 2 });
 const row = fc.constantFrom('x', 'y', 'z');
@@ -127,7 +140,7 @@ const point = fc.constantFrom('p', 'q');
 const n = fc.nat({ max: 3 });
 const tag = fc.option(fc.constantFrom('drag', 'panel'), { nil: undefined });
 
-type Write = (t: Tx, world: World, person: Person) => void;
+type Write = (t: Tx, world: Stage, person: Person) => void;
 const write: fc.Arbitrary<Write> = fc.oneof(
   { weight: 8, arbitrary: fc.tuple(row, n).map(([key, column]): Write => (t, world, person) => t.set(`note/${key}/${world.column(column)}`, world.fresh(person))) },
   { weight: 3, arbitrary: fc.tuple(row, point).map(([key, p]): Write => (t, world, person) => t.set(`note/${key}/points/${p}/v`, world.fresh(person))) },
@@ -138,24 +151,25 @@ const write: fc.Arbitrary<Write> = fc.oneof(
   { weight: 1, arbitrary: n.map((column): Write => (t, world, person) => t.sql(`UPDATE note SET "${world.column(column)}" = ? WHERE id <> 'z'`, [world.fresh(person)])) },
 );
 
-const act = (fn: (person: Person, world: World) => void) => (index: number): Step => (world) => {
+const act = (fn: (person: Person, world: Stage) => void) => (index: number): PersonStep => (world) => {
   const person = world.people[index]!;
   attempt(() => fn(person, world));
   person.drafts = person.drafts.filter((draft) => draft.open);
 };
-const inDraft = (fn: (draft: Draft, person: Person, world: World) => void): fc.Arbitrary<Step> =>
+const inDraft = (fn: (draft: Draft, person: Person, world: Stage) => void): fc.Arbitrary<PersonStep> =>
   fc.tuple(who, n).map(([index, at]) => act((person, world) => {
     const draft = person.drafts[at % Math.max(1, person.drafts.length)];
     if (draft !== undefined) fn(draft, person, world);
   })(index));
 
-const undone = (person: Person, world: World, which: 'undo' | 'redo'): void => {
+const undone = (person: Person, world: Stage, which: 'undo' | 'redo'): void => {
   const { done, left } = person.undo[which]();
   if (done) world.did.undone++;
   world.did.left += left.length;
 };
 
-export const step: fc.Arbitrary<Step> = fc.oneof(
+/** What people do. */
+export const personStep: fc.Arbitrary<PersonStep> = fc.oneof(
   { weight: 10, arbitrary: fc.tuple(who, write, tag, fc.boolean()).map(([index, fn, named, skip]) => act((person, world) =>
     void person.store.tx((t) => fn(t, world, person), { missing: skip ? 'skip' : 'refuse', ...(named === undefined ? {} : { tag: named }) }))(index)) },
   { weight: 6, arbitrary: who.map(act((person, world) => undone(person, world, 'undo'))) },
@@ -176,6 +190,11 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
     for (const { path } of draft.conflicts.slice(0, 1)) draft.resolve(path, 'theirs');
     void draft.faults;
   }) },
+);
+
+/** And what happens to them. */
+export const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 50, arbitrary: personStep },
   { weight: 6, arbitrary: fc.constant<Step>(() => settled()) },
   { weight: 1, arbitrary: fc.constant<Step>((world) => void (world.server.holding = true)) },
   { weight: 2, arbitrary: fc.constant<Step>((world) => {
