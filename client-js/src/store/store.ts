@@ -5,10 +5,10 @@
  * goes to the outbox before anybody is told, so that a callback that writes comes after.
  */
 import type {
-  ChangeInfo, Draft, DraftOptions, Outcome, Sent, Status, Store, SubscribeOptions, Tree, Tx, Unsubscribe, Value, WriteOptions,
+  Draft, DraftOptions, Outcome, Sent, Status, Store, SubscribeOptions, Tree, Tx, Unsubscribe, Value, WriteOptions,
 } from '../api.js';
-import type { Change, Check, Commit, Edited, Rebased, Writer } from '../core/types.js';
-import { StoreError, invalid } from '../errors.js';
+import type { Commit, Rebased, Writer } from '../core/types.js';
+import { StoreError } from '../errors.js';
 import { placed } from '../paths/faults.js';
 import { changedPaths } from '../paths/of.js';
 import type { About } from '../reactive/reactive.js';
@@ -18,14 +18,14 @@ import type { Welcome } from '../sync/messages.js';
 import type { Outbox } from '../sync/outbox.js';
 import type { Platform } from '../sync/platform.js';
 import { Callbacks } from './callbacks.js';
-import { DESK, type Desk, type Written } from './desk.js';
+import { DESK, type Desk } from './desk.js';
 import { Drafts, type DraftHost } from './drafts.js';
 import type { Loaded } from './loaded.js';
 import { PresenceBoard } from './presence.js';
-import { pushBody, refuseOptions } from './push.js';
 import { query, refuseWriting } from './queries.js';
 import { aboutBatch, hitsOf } from './sources.js';
-import { TxBody, asStoreError } from './tx.js';
+import { asStoreError } from './tx.js';
+import { Writing, type WritingHost } from './writing.js';
 
 type Refused = Extract<Outcome, { kind: 'refused' }>;
 type Query = { sql: string; params?: Value[] };
@@ -36,14 +36,13 @@ export class LiveStore implements Store {
   private readonly onStatus = new Callbacks<[Status]>();
   private readonly onRefused = new Callbacks<[Refused]>();
   private readonly onContract = new Callbacks<[string]>();
-  private readonly onWritten = new Callbacks<[Written]>();
   private readonly onOwn = new Callbacks<[Commit]>();
-  private readonly localDrafts = new Drafts(this.draftHost());
+  private readonly writing: Writing;
+  private readonly localDrafts: Drafts;
   private readonly topics = new Map<string, Callbacks<[data: unknown, from: string]>>();
   /** Settled at a version that the feed has yet to bring. */
   private early: Outcome[] = [];
   private told: Pick<Status, 'connection' | 'problem' | 'user' | 'role'> = { connection: 'connecting' };
-  private writing = false;
   /** Set by `open.ts`, which makes both. */
   link!: Link;
 
@@ -54,6 +53,8 @@ export class LiveStore implements Store {
     private readonly platform: Platform,
   ) {
     this.subscriptions = new Subscriptions(() => this.loaded, (fn) => platform.frame(fn));
+    this.writing = new Writing(this.writingHost(), outbox);
+    this.localDrafts = new Drafts(this.draftHost());
     const say = (message: Record<string, unknown>): boolean => this.link.say(message);
     this.presence = new PresenceBoard(platform.timers, () => outbox.client, say, () => this.link.limits.presence);
   }
@@ -79,13 +80,13 @@ export class LiveStore implements Store {
   }
 
   peek(path: string): Tree | undefined {
-    this.mustBeOpen();
-    const shown = this.writing ? undefined : this.subscriptions.shown(path);
+    this.writing.mustBeOpen();
+    const shown = this.writing.busy ? undefined : this.subscriptions.shown(path);
     return shown === undefined ? this.loaded.read(path) : shown.value;
   }
 
   async query(sql: string, params: Value[] = []): Promise<Record<string, Value>[]> {
-    this.mustBeOpen();
+    this.writing.mustBeOpen();
     return query(this.loaded.db, sql, params);
   }
 
@@ -93,7 +94,7 @@ export class LiveStore implements Store {
   subscribe(query: Query, callback: QueryCallback, options?: SubscribeOptions): Unsubscribe;
   subscribe(list: { rows: string }, callback: RowsCallback, options?: SubscribeOptions): Unsubscribe;
   subscribe(what: string | Query | { rows: string }, callback: PathCallback | QueryCallback | RowsCallback, { when }: SubscribeOptions = {}): Unsubscribe {
-    this.mustNotBeWriting();
+    this.writing.mustNotBeWriting();
     if (typeof what === 'string') return this.subscriptions.path(what, callback as PathCallback, when);
     if ('rows' in what) return this.subscriptions.rows(what.rows, callback as RowsCallback, when);
     const { sql, params = [] } = what;
@@ -106,7 +107,7 @@ export class LiveStore implements Store {
   }
 
   tx(fn: (t: Tx) => void, options: WriteOptions = {}): Sent {
-    return this.write('local', options, (check) => this.loaded.core.edit((writer) => this.body(writer).run(fn), check))?.sent ?? this.nothing();
+    return this.writing.write('local', options, (check) => this.loaded.core.edit((writer) => this.writing.body(writer).run(fn), check))?.sent ?? this.writing.nothing();
   }
 
   set(path: string, value: Tree, options: WriteOptions = {}): Sent {
@@ -114,8 +115,7 @@ export class LiveStore implements Store {
   }
 
   call(name: string, args: Record<string, unknown>): Sent {
-    this.mayWrite({});
-    return this.dispatched(this.outbox.add({ call: name, args }));
+    return this.writing.call(name, args);
   }
 
   draft(scope: string | readonly string[] = [], options: DraftOptions = {}): Draft {
@@ -127,7 +127,7 @@ export class LiveStore implements Store {
   }
 
   signal(topic: string, data: unknown): void {
-    this.mustBeOpen();
+    this.writing.mustBeOpen();
     const message = { type: 'signal', topic, data: data ?? null };
     const size = new TextEncoder().encode(JSON.stringify(message)).length;
     if (size > this.link.limits.signal) throw new StoreError('too_large', `a signal has at most ${this.link.limits.signal} bytes, this one ${size}`);
@@ -150,19 +150,19 @@ export class LiveStore implements Store {
   }
 
   async export(): Promise<Uint8Array> {
-    this.mustNotBeWriting();
+    this.writing.mustNotBeWriting();
     return this.loaded.core.exportConfirmed();
   }
 
   close(): void {
     if (this.closed) return;
-    this.mustNotBeWriting();
+    this.writing.mustNotBeWriting();
     this.link.pause();
     this.presence.close();
     this.subscriptions.clear();
     this.topics.clear();
     this.state('closed', undefined);
-    for (const callbacks of [this.onStatus, this.onRefused, this.onContract, this.onWritten, this.onOwn]) callbacks.clear();
+    for (const callbacks of [this.onStatus, this.onRefused, this.onContract, this.writing.onWritten, this.onOwn]) callbacks.clear();
     this.loaded.core.close();
   }
 
@@ -170,22 +170,37 @@ export class LiveStore implements Store {
     return this.told.connection === 'closed';
   }
 
-  // What drafts ask.
+  // What its own rooms ask.
+
+  private writingHost(): WritingHost {
+    const store = this;
+    return {
+      get loaded() { return store.loaded; },
+      get closed() { return store.closed; },
+      get reading() { return store.told.role === 'reader'; },
+      added: () => {
+        this.link.flush();
+        if (this.onStatus.size > 0) this.onStatus.emit(this.status);
+      },
+      tell: (edited, source) => this.tell(edited, () => source),
+      randomHex: (digits) => this.platform.randomHex(digits),
+    };
+  }
 
   private draftHost(): DraftHost {
     const store = this;
     return {
       get loaded() { return store.loaded; },
       get closed() { return store.closed; },
-      mayWrite: () => this.mayWrite({}),
-      mustNotBeWriting: () => this.mustNotBeWriting(),
+      mayWrite: () => this.writing.mayWrite({}),
+      mustNotBeWriting: () => this.writing.mustNotBeWriting(),
       step: (fn, origin = 'draft') => {
-        const stepped = this.guarded(fn);
+        const stepped = this.writing.guarded(fn);
         this.tell(stepped, () => ({ origin }));
         return stepped;
       },
-      save: (edit, options) => this.write('draft', options, edit)?.sent,
-      body: (writer) => this.body(writer),
+      save: (edit, options) => this.writing.write('draft', options, edit)?.sent,
+      body: (writer) => this.writing.body(writer),
     };
   }
 
@@ -197,8 +212,8 @@ export class LiveStore implements Store {
       get loaded() { return store.loaded; },
       timers: this.platform.timers,
       drafts: this.localDrafts,
-      mutate: (options, edit) => this.write('undo', options, (check) => this.loaded.core.edit((writer: Writer) => edit(writer), check)),
-      onWritten: (callback) => this.onWritten.add(callback),
+      mutate: (options, edit) => this.writing.write('undo', options, (check) => this.loaded.core.edit((writer: Writer) => edit(writer), check)),
+      onWritten: (callback) => this.writing.onWritten.add(callback),
       onOwn: (callback) => this.onOwn.add(callback),
     };
   }
@@ -281,12 +296,6 @@ export class LiveStore implements Store {
     this.onContract.emit(this.loaded.contract.hash);
   }
 
-  /** The same with a path at each fault. */
-  private placed(error: unknown): unknown {
-    if (!(error instanceof StoreError) || error.errors.length === 0) return error;
-    return new StoreError(error.code, error.message, placed(this.loaded.contract, error.errors));
-  }
-
   private settleEarly(): void {
     const due = this.early.filter((outcome) => outcome.version <= this.loaded.core.version);
     this.early = this.early.filter((outcome) => !due.includes(outcome));
@@ -297,74 +306,4 @@ export class LiveStore implements Store {
     this.subscriptions.notify(hitsOf(touched), about);
     this.localDrafts.look(touched);
   }
-
-  private body(writer: ConstructorParameters<typeof TxBody>[1]): TxBody {
-    return new TxBody(this.loaded, writer, () => this.platform.randomHex(16));
-  }
-
-  /** Runs an edit: no other may begin in it, and what goes wrong is told in our words. */
-  private guarded<T>(fn: () => T): T {
-    this.writing = true;
-    try {
-      return fn();
-    } catch (error) {
-      throw this.placed(asStoreError(error));
-    } finally {
-      this.writing = false;
-    }
-  }
-
-  /** The push is made while the edit can still be undone: what cannot be sent leaves nothing behind. */
-  private write(origin: Written['origin'], options: WriteOptions, edit: (check: Check) => Edited): { sent: Sent; changes: Change[] } | undefined {
-    this.mayWrite(options);
-    const { core, contract, rules, db } = this.loaded;
-    let body: Record<string, unknown> | undefined;
-    const edited = this.guarded(() => edit(({ changes, touched }) => {
-      rules.check(db, touched);
-      if (changes.length > 0 || options.expect?.length) body = pushBody(contract.hash, changes, core.tables, options);
-    }));
-    const { changes } = edited;
-    const sent = body && this.send(body, changes, options);
-    if (sent !== undefined) this.onWritten.emit({ ...local(origin, options.tag), id: sent.id, origin, changes });
-    this.tell(edited, () => local(origin, options.tag));
-    return sent && { sent, changes };
-  }
-
-  private send(body: Record<string, unknown>, changes: Change[], { missing }: WriteOptions): Sent {
-    const sent = this.outbox.add(body);
-    this.loaded.core.pend(sent.id, changes, missing === undefined ? {} : { missing });
-    return this.dispatched(sent);
-  }
-
-  private dispatched(sent: Sent): Sent {
-    this.link.flush();
-    if (this.onStatus.size > 0) this.onStatus.emit(this.status);
-    return sent;
-  }
-
-  /** The answer to a mutation that changes nothing: it needs no server, and has no counter. */
-  private nothing(): Sent {
-    const id: Sent['id'] = [this.outbox.client, 0];
-    return { id, confirmed: Promise.resolve({ kind: 'settled', id, version: this.loaded.core.version }) };
-  }
-
-  private mayWrite(options: WriteOptions): void {
-    this.mustNotBeWriting();
-    if (this.told.role === 'reader') throw new StoreError('forbidden', 'this needs the role editor; you are a reader here');
-    refuseOptions(options);
-  }
-
-  /** What is half written is not to be seen, kept or built upon. */
-  private mustNotBeWriting(): void {
-    this.mustBeOpen();
-    if (this.writing) throw invalid('a transaction is being written; use its own `t` until it is done');
-  }
-
-  private mustBeOpen(): void {
-    if (this.closed) throw new StoreError('closed', 'the store is closed');
-  }
-}
-
-function local(origin: Written['origin'], tag?: string): Omit<ChangeInfo, 'paths'> {
-  return { origin, ...(tag === undefined ? {} : { tag }) };
 }

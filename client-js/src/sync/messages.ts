@@ -39,8 +39,12 @@ export type FromServer =
   | { type: 'pong' }
   | { type: 'unknown' };
 
+/** Characters; the server's messages have at most a mebibyte. */
+const LONGEST = 2 ** 24;
+
 export function readMessage(data: unknown): FromServer {
   if (typeof data !== 'string') throw new WireError('a message is a text');
+  if (data.length > LONGEST) throw new WireError(`a message of ${data.length} characters is too long to be one of ours`);
   const json = parsed(data);
   const read = typeof json.type === 'string' && Object.hasOwn(READERS, json.type) ? READERS[json.type] : undefined;
   // A newer server may say more than this client knows.

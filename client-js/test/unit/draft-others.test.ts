@@ -95,6 +95,19 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect(draft.state).toBe('saved');
   });
 
+  it('is saved beside that of somebody else: each property is that of who saved last (S90)', async () => {
+    const { server, draft } = await opened(A1);
+    const other = await storeOn(server);
+    const theirs = other.draft(A1);
+    draft.set(A1, { x: 5, count: 1 });
+    theirs.set(A1, { x: 8, note: 'theirs' });
+    await draft.save()!.confirmed;
+    await settled();
+    expect(theirs.conflicts).toEqual([{ path: X, theirs: 5, mine: 8, by: 'ben' }]);
+    await theirs.save()!.confirmed;
+    expect(server.read("SELECT x, count, note FROM annotation WHERE id='a1'")).toEqual([[8, 1, 'theirs']]);
+  });
+
   it('keeps what the contract has no more, apart from the rest, and gains new properties at once (S92)', async () => {
     const { server, store, draft } = await opened(A1);
     draft.set(A1, { x: 5, note: 'mine' });

@@ -229,6 +229,10 @@ describe('a server that cannot be trusted', () => {
     'no JSON': (server) => server.say('{"type"' as never),
     'a reset': (server) => server.say({ type: 'reset', reason: 'the cursor is too old', image: null }),
     'parts out of order': (server) => server.say({ type: 'commits', version: server.version + 1, part: 2, of: 2, data: '{}' }),
+    'a message without end': (server) => server.say({ type: 'signal', from: 'x', topic: 'y', data: 'z'.repeat(2 ** 24) }),
+    'a commit without end': (server) => {
+      for (let part = 1; part <= 9; part++) server.say({ type: 'commits', version: server.version + 1, part, of: 100, data: ' '.repeat(2 ** 23) });
+    },
     'a commit that is none': (server) => server.say({ type: 'commits', commits: [{ v: 'three' }] }),
   };
   const say = (server: FakeServer, ...changes: unknown[]): void => server.say({ type: 'commits', commits: [{ v: server.version + 1, kind: 'edit', changes }] });
