@@ -22,6 +22,7 @@ from rich.table import Table
 from . import (
     browser,
     carrying,
+    demo,
     editor,
     fanout,
     idle,
@@ -49,6 +50,7 @@ FIGURES = {
     "projects": projects.measure,
     "browser": browser.measure,
     "carrying": carrying.measure,
+    "demo": demo.measure,
     "editor": editor.measure,
     "size": size.measure,
     "viewer": viewer.measure,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
+import { preload } from './preload';
 
 const SERVER = 'http://127.0.0.1:8080';
 
@@ -15,7 +16,7 @@ function contract(): Plugin {
 /** Built straight into the folder that the server serves at /demo. */
 export default defineConfig({
   base: '/demo/',
-  plugins: [react(), contract()],
+  plugins: [react(), contract(), preload()],
   build: { outDir: '../server/static/demo', emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 900 },
   worker: { format: 'es' },
   optimizeDeps: { exclude: ['sharelite', '@sqlite.org/sqlite-wasm'] },
