@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,10 +24,15 @@ from starlette.requests import HTTPConnection
 from .auth import ANONYMOUS, Identity, Role
 from .errors import ShareliteError, Unauthenticated
 
+logger = logging.getLogger(__name__)
 LEEWAY = 30
 LONGEST_TOKEN = 8 * 1024
 #: How often a key set may be asked for a `kid` that it did not have.
 REFRESH_SECONDS = 60.0
+#: A key set is read anew when it is so old, so that a key that was withdrawn is not trusted for longer; and where that
+#: does not succeed, its keys are trusted no more when it is so old.
+LIFETIME_SECONDS = 600.0
+LONGEST_SECONDS = 3600.0
 #: What a key set may be used with; never a symmetric algorithm, whose key would be public.
 KEY_SET_ALGORITHMS = ("RS256", "ES256", "PS256", "EdDSA")
 #: All that reading a token or a key set can end in.
@@ -77,16 +83,32 @@ class KeySet:
         self._source, self._algorithm = source, algorithm
         self._audience, self._issuer = audience, issuer
         self._keys: dict[str, Key] = {}
-        self._fetched = -REFRESH_SECONDS
+        #: When it was asked for, and when the keys that are here came.
+        self._asked = self._came = float("-inf")
         self._asking = asyncio.Lock()
 
     async def key(self, kid: str) -> Key | None:
-        if kid not in self._keys:
+        """Raises FAULTS where there is no key set to be had."""
+        if self._lacks(kid):
             async with self._asking:  # who comes while the set is on its way waits for it
-                if kid not in self._keys and time.monotonic() - self._fetched >= REFRESH_SECONDS:
-                    self._fetched = time.monotonic()
-                    self._keys = dict(self._read(await self._load()))
+                if self._lacks(kid) and time.monotonic() - self._asked >= REFRESH_SECONDS:
+                    await self._renew(kid)
         return self._keys.get(kid)
+
+    def _lacks(self, kid: str) -> bool:
+        return kid not in self._keys or time.monotonic() - self._came >= LIFETIME_SECONDS
+
+    async def _renew(self, kid: str) -> None:
+        self._asked = time.monotonic()
+        try:
+            self._keys = dict(self._read(await self._load()))
+            self._came = self._asked
+        except FAULTS as problem:
+            if self._asked - self._came >= LONGEST_SECONDS:
+                self._keys = {}
+            if kid not in self._keys:
+                raise
+            logger.warning("a key set could not be read anew: %s", type(problem).__name__)
 
     async def _load(self) -> Any:
         if isinstance(self._source, Path):

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from sharelite import tokens
 from sharelite.auth import Identity, matches
 from sharelite.errors import Unauthenticated
 from sharelite.tokens import Keyring, KeysInvalid, issue, load_keys
@@ -117,6 +118,32 @@ def test_a_key_set_is_fetched_once_however_many_unknown_kids_come(
         with pytest.raises(Unauthenticated):
             identify(ring, signed({}, {"kid": f"unknown{number}"}, rsa, "RS256"))
     assert asked == ["/jwks"]
+
+
+def test_a_withdrawn_key_is_trusted_for_minutes_and_without_the_key_set_for_an_hour(
+    tmp_path: Path, rsa: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:  # P14
+    now = time.monotonic()
+    monkeypatch.setattr("sharelite.tokens.time.monotonic", lambda: now)
+    keys, token = tmp_path / "login.json", signed({}, {"kid": "r1"}, rsa, "RS256")
+    keys.write_text(json.dumps(jwks(rsa)))
+    ring = keyring(tmp_path, {"alg": "RS256", "jwks": "login.json"})
+    assert identify(ring, token).user == "ada"
+    keys.unlink()
+    now += tokens.LONGEST_SECONDS - 1
+    assert identify(ring, token).user == "ada", "the key set cannot be had"
+    now += tokens.REFRESH_SECONDS
+    with pytest.raises(Unauthenticated):
+        identify(ring, token)
+    keys.write_text(json.dumps(jwks(rsa)))
+    now += tokens.REFRESH_SECONDS
+    assert identify(ring, token).user == "ada"
+    keys.write_text(json.dumps({"keys": []}))
+    now += tokens.LIFETIME_SECONDS - 1
+    assert identify(ring, token).user == "ada", "not old enough to be read anew"
+    now += 1
+    with pytest.raises(Unauthenticated):
+        identify(ring, token)
 
 
 @pytest.mark.parametrize(
