@@ -1,0 +1,52 @@
+"""The driver for Python (PEP 249, SPEC D): `sharelite.connect("sharelite://token@host:port/project")`.
+
+Needs nothing of the server: a program that only speaks SQL loads no web framework and no SQLite of its own.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Literal
+
+from .connection import LEGACY_TRANSACTION_CONTROL, Connection, connect
+from .cursor import Cursor, Kind, Row
+from .errors import (
+    Conflict,
+    ConnectionLost,
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    OutcomeUnknown,
+    ProgrammingError,
+    ResultLost,
+    Warning,
+)
+
+apilevel = "2.0"
+#: Threads may share the module and connections, not cursors.
+threadsafety = 2
+paramstyle: Literal["qmark"] = "qmark"
+
+Date, Time, Timestamp = datetime.date, datetime.time, datetime.datetime
+DateFromTicks, TimestampFromTicks = datetime.date.fromtimestamp, datetime.datetime.fromtimestamp
+Binary = memoryview
+STRING, BINARY, DATETIME = Kind("TEXT"), Kind("BLOB"), Kind("DATE", "TIME", "DATETIME", "TIMESTAMP")
+NUMBER, ROWID = Kind("INTEGER", "REAL", "NUMERIC"), Kind("INTEGER")
+
+
+def TimeFromTicks(ticks: float) -> datetime.time:
+    return datetime.datetime.fromtimestamp(ticks).time()
+
+
+__all__ = [
+    "BINARY", "DATETIME", "LEGACY_TRANSACTION_CONTROL", "NUMBER", "ROWID", "STRING", "Binary", "Conflict", "Connection",
+    "ConnectionLost", "Cursor", "DataError", "DatabaseError", "Date", "DateFromTicks", "Error", "IntegrityError",
+    "InterfaceError", "InternalError", "NotSupportedError", "OperationalError", "OutcomeUnknown", "ProgrammingError",
+    "ResultLost", "Row", "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks", "Warning", "apilevel", "connect",
+    "paramstyle", "threadsafety",
+]  # fmt: skip

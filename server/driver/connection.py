@@ -1,0 +1,343 @@
+"""A connection of PEP 249: whose turn it is, what belongs to a transaction, and what became of it.
+
+Threads may share a connection, not its cursors: each request has the lock for itself, a transaction is everybody's.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from . import errors
+from .address import parse
+from .cursor import Cursor
+from .errors import ConnectionLost, DatabaseError, InterfaceError, OperationalError, OutcomeUnknown, ProgrammingError
+from .line import Line
+from .texts import SAVEPOINTS, SCHEMA, Control, control, first_word
+from .values import Params, bound, size
+from .wire import Lost, Prepared, Wire
+
+T = TypeVar("T")
+#: As in `sqlite3`: reads stand alone, the first write begins a transaction.
+LEGACY_TRANSACTION_CONTROL = -1
+#: Sets of parameters, and bytes, in one message of `executemany`.
+SETS, BYTES = 1000, 1 << 20
+#: What a message has besides its parameters and its text.
+AROUND = 1024
+LEVELS = {"": "deferred", "DEFERRED": "deferred", "IMMEDIATE": "immediate", "EXCLUSIVE": "immediate"}
+Answer = dict[str, Any]
+Isolation = Literal["", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"] | None
+
+
+class Connection:
+    """To one project. Made by `connect`."""
+
+    Warning, Error, InterfaceError, DatabaseError = (
+        errors.Warning, errors.Error, errors.InterfaceError, errors.DatabaseError,
+    )  # fmt: skip
+    DataError, OperationalError, IntegrityError = errors.DataError, errors.OperationalError, errors.IntegrityError
+    InternalError, ProgrammingError = errors.InternalError, errors.ProgrammingError
+    NotSupportedError = errors.NotSupportedError
+
+    def __init__(self, line: Line, autocommit: bool | int, isolation_level: Isolation) -> None:
+        self._line, self._lock, self._closed = line, threading.RLock(), False
+        #: The number of the transaction that is open, and the socket it is open on.
+        self._transaction: tuple[str, Wire] | None = None
+        #: Why the transaction is over that nobody has rolled back yet.
+        self._over: str | None = None
+        self._sender, self._count = secrets.token_hex(16), 0
+        self._autocommit, self._isolation_level = autocommit, isolation_level
+        self.row_factory: Callable[[Cursor, tuple[Any, ...]], Any] | None = None
+        #: Rows that this connection changed so far.
+        self.total_changes = 0
+        #: The newest version of the project that this connection has seen; no later read of it shows an older one.
+        self.version = 0
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._transaction is not None or self._over is not None
+
+    @property
+    def autocommit(self) -> bool | int:
+        """True: each statement is a commit. False: everything is in a transaction, which the first statement begins.
+        LEGACY_TRANSACTION_CONTROL: the first write begins one, as `isolation_level` says."""
+        return self._autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool | int) -> None:
+        """Leaving False commits what is open, as `sqlite3` does."""
+        if value not in (True, False, LEGACY_TRANSACTION_CONTROL):
+            raise ValueError("autocommit is True, False or LEGACY_TRANSACTION_CONTROL")
+        with self._lock:
+            if self._autocommit is False and value is True:
+                self.commit()
+            self._autocommit = value
+
+    @property
+    def isolation_level(self) -> Isolation:
+        """How LEGACY_TRANSACTION_CONTROL begins a transaction; None: not at all. All of them are serializable."""
+        return self._isolation_level
+
+    @isolation_level.setter
+    def isolation_level(self, value: Isolation) -> None:
+        if value is not None and value not in LEVELS:
+            raise ValueError("isolation_level is None, '', 'DEFERRED', 'IMMEDIATE' or 'EXCLUSIVE'")
+        self._isolation_level = value
+
+    def cursor(self, factory: Callable[[Connection], Cursor] = Cursor) -> Cursor:
+        self._check()
+        return factory(self)
+
+    def execute(self, sql: str, parameters: Params = (), /) -> Cursor:
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Params], /) -> Cursor:
+        return self.cursor().executemany(sql, parameters)
+
+    def executescript(self, sql_script: str, /) -> Cursor:
+        return self.cursor().executescript(sql_script)
+
+    def begin(self, mode: str = "deferred") -> None:
+        """Begin a transaction: `deferred`, `immediate` or `read_only`."""
+        with self._lock:
+            self._check()
+            if self.in_transaction:
+                raise OperationalError("there is a transaction already; commit it or roll it back", "bad_request")
+            wire, begun = self._line.repeat(lambda living: (living, living.ask("begin", mode=mode)))
+            self._transaction = (begun["transaction"], wire)
+            self.version = max(self.version, begun["version"])
+
+    def commit(self) -> None:
+        """Commit what is open; nothing is open: nothing happens.
+
+        Raises IntegrityError where the contract refuses it, OperationalError where it was rolled back before,
+        OutcomeUnknown where nobody could tell in time. The transaction is over in any case.
+        """
+        with self._lock:
+            self._check()
+            if self._over is not None:
+                why = self._over
+                self.rollback()
+                raise OperationalError(f"the transaction was rolled back before: {why}", "lease_expired")
+            if self._transaction is None:
+                return
+            number, _ = self._transaction
+            self._transaction = None
+            name = [secrets.token_hex(16), 1]
+            answer = self._line.repeat(lambda wire: wire.ask("commit", id=name, transaction=number), writes=True)
+            self.version = max(self.version, answer["version"])
+
+    def rollback(self) -> None:
+        """Roll back what is open; nothing is open: nothing happens. A connection that broke has done it already."""
+        with self._lock:
+            self._check()
+            was, self._transaction = self._transaction, None
+            wire, over = (was[1] if was else self._line.wire), self._over
+            self._over = None
+            if (was is None and over is None) or wire is None or not wire.alive:
+                return
+            try:
+                wire.ask("rollback")
+            except Lost:
+                return  # the server rolls back what belonged to a connection that is gone
+
+    def close(self) -> None:
+        """What is open is rolled back. More than once is no harm."""
+        self._closed = True
+        self._line.close()
+
+    def __enter__(self) -> Self:
+        self._check()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        """Commits, or rolls back where there was an error; the connection stays open, as in `sqlite3`."""
+        if kind is None:
+            self.commit()
+        elif not self._closed:
+            self.rollback()
+        return False
+
+    def run(self, sql: str, parameters: Params, begins: bool = True) -> tuple[Answer, bool] | None:
+        """The result of one statement, and whether it only read; None for BEGIN, COMMIT and ROLLBACK. For cursors.
+
+        `begins`: the first write begins a transaction, where that is how the connection is set.
+        """
+        with self._lock:
+            self._check()
+            if (said := control(sql)) is not None:
+                self._control(said, parameters)
+                return None
+            if first_word(sql) in SCHEMA | SAVEPOINTS:
+                return self._text(sql, parameters), False
+            made = self._prepared(sql)
+            values = bound(parameters, made.parameters, made.names)
+            self._begin_if_due(made.reads or not begins)
+            return self._statement(sql, made.reads, {"params": values}), made.reads
+
+    def run_many(self, sql: str, parameters: Iterable[Params], done: Callable[[Answer], None]) -> None:
+        """The result of each message of parameters to `done`; a message is a commit where no transaction is open."""
+        with self._lock:
+            self._check()
+            if first_word(sql) in SCHEMA | SAVEPOINTS or control(sql) is not None:
+                raise ProgrammingError("executemany runs INSERT, UPDATE, DELETE and REPLACE")
+            made = self._prepared(sql)
+            if made.reads:
+                raise ProgrammingError("executemany runs statements that write; this one only reads")
+            most = min(BYTES, self._line.connected().most) - AROUND
+            for sets in _messages(parameters, made, most):
+                self._begin_if_due(False)
+                done(self._statement(sql, False, {"many": sets}))
+
+    def finish(self) -> None:
+        """What `executescript` does first: commit, but where autocommit is off."""
+        if self._autocommit == LEGACY_TRANSACTION_CONTROL:
+            self.commit()
+
+    def _control(self, said: Control, parameters: Params) -> None:
+        if parameters:
+            raise ProgrammingError(f"{said.verb.upper()} has no parameters")
+        if said.verb == "begin":
+            self.begin(said.mode)
+        elif not self.in_transaction:
+            raise OperationalError(f"there is no transaction to {said.verb}", "bad_request")
+        else:
+            self.commit() if said.verb == "commit" else self.rollback()
+
+    def _begin_if_due(self, reads: bool) -> None:
+        if self.in_transaction or self._autocommit is True:
+            return
+        if self._autocommit is False:
+            self.begin()
+        elif not reads and self._isolation_level is not None:
+            self.begin(LEVELS[self._isolation_level])
+
+    def _text(self, sql: str, parameters: Params) -> Answer:
+        """DDL, which stands alone, and savepoints, which stand in a transaction."""
+        if parameters:
+            raise ProgrammingError(f"{first_word(sql)} has no parameters")
+        if first_word(sql) in SAVEPOINTS:
+            if self._autocommit is False and not self.in_transaction:
+                self.begin()
+            if not self.in_transaction:
+                raise OperationalError(f"{first_word(sql)} needs a transaction: BEGIN first", "bad_request")
+        ask: Callable[[Wire], Answer] = lambda wire: wire.ask("sql", statements=[sql])  # noqa: E731
+        return self._took(self._inside(ask) if self.in_transaction else self._once(ask))
+
+    def _prepared(self, sql: str) -> Prepared:
+        """Raises ProgrammingError for what is no statement."""
+        if not first_word(sql) and not sql.strip(" \t\r\n;"):
+            raise ProgrammingError("there is no statement in the text")
+        ask: Callable[[Wire], Prepared] = lambda wire: wire.prepare(sql)  # noqa: E731
+        return self._inside(ask) if self.in_transaction else self._line.repeat(ask)
+
+    def _statement(self, sql: str, reads: bool, values: dict[str, Any]) -> Answer:
+        def ask(wire: Wire, **more: Any) -> Answer:
+            return wire.ask("sql", statements=[{"prepared": wire.prepare(sql).number, **values}], **more)
+
+        if self.in_transaction:
+            return self._took(self._inside(ask))
+        if reads:
+            seen = {"level": "session", "version": self.version}
+            return self._took(self._line.repeat(lambda wire: ask(wire, **seen)))
+        return self._took(self._write(ask))
+
+    def _write(self, ask: Callable[..., Answer]) -> Answer:
+        """One commit, under an id of its own: sent again it is the same one."""
+        name, tries = [self._sender, self._count + 1], 0
+
+        def attempt(wire: Wire) -> Answer:
+            nonlocal tries
+            tries += 1
+            return ask(wire, id=name)
+
+        try:
+            answer = self._line.repeat(attempt, writes=True)
+        except BaseException as problem:
+            fresh, self._sender, self._count = self._count == 0, secrets.token_hex(16), 0
+            if fresh or tries > 1 or not isinstance(problem, DatabaseError) or problem.code != "out_of_order":
+                raise
+            return self._write(
+                ask
+            )  # what the server did not count, or a sender that it has forgotten: nothing was done
+        self._count += 1
+        return answer
+
+    def _once(self, ask: Callable[[Wire], T]) -> T:
+        """What cannot be repeated."""
+        try:
+            return ask(self._line.connected())
+        except Lost as lost:
+            raise OutcomeUnknown(f"the connection broke: {lost}", "unknown") from lost
+
+    def _inside(self, ask: Callable[[Wire], T]) -> T:
+        """What belongs to the transaction, on its socket."""
+        if self._over is not None or self._transaction is None:
+            raise OperationalError(f"the transaction is over ({self._over}); roll it back", "lease_expired")
+        try:
+            return ask(self._transaction[1])
+        except Lost as lost:
+            self._end(f"the connection broke: {lost}")
+            raise ConnectionLost(f"the transaction is rolled back: the connection broke: {lost}") from lost
+        except DatabaseError as problem:
+            if problem.over:
+                self._end(str(problem))
+            raise
+
+    def _end(self, why: str) -> None:
+        self._transaction, self._over = None, why
+
+    def _took(self, answer: Answer) -> Answer:
+        self.version = max(self.version, answer["version"])
+        if answer.get("repeated"):
+            return {"columns": [], "types": [], "rows": [], "affected": -1, "last_id": None, "repeated": True}
+        result: Answer = answer["results"][0]
+        self.total_changes += max(0, result["affected"])
+        return result
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ProgrammingError("the connection is closed")
+
+
+def _messages(parameters: Iterable[Params], made: Prepared, most: int) -> Iterable[list[Any]]:
+    """Sets of parameters, as many as one message may have."""
+    gathered: list[Any] = []
+    held = 0
+    for given in parameters:
+        encoded, length = size(bound(given, made.parameters, made.names))
+        if gathered and (len(gathered) == SETS or held + length > most):
+            yield gathered
+            gathered, held = [], 0
+        gathered.append(encoded)
+        held += length + 1
+    if gathered:
+        yield gathered
+
+
+def connect(
+    database: str,
+    *,
+    timeout: float = 5.0,
+    isolation_level: Isolation = "",
+    autocommit: bool | int = LEGACY_TRANSACTION_CONTROL,
+    cached_statements: int = 128,
+) -> Connection:
+    """A connection to a project: `sharelite://token@host1:port,host2:port/project` (`sharelites://`: with TLS).
+
+    `project` is an id or a name; of the hosts the first that lives is taken, and another one when it dies. `timeout`:
+    seconds in which a request is tried again while no server answers. `autocommit` and `isolation_level` are those of
+    `sqlite3`. Raises InterfaceError for a wrong address, OperationalError where no server answers or no token fits.
+    """
+    if cached_statements < 1:
+        raise InterfaceError("cached_statements is at least 1")
+    connection = Connection(Line(parse(database), timeout, min(cached_statements, 500)), autocommit, "")
+    connection.isolation_level = isolation_level
+    connection.autocommit = autocommit
+    connection.version = connection._line.connected().welcome["version"]
+    return connection

@@ -1,0 +1,113 @@
+"""The way to a project, whichever of its nodes live: connects, connects again, and repeats what is safe to repeat."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from .address import Address
+from .errors import ConnectionLost, DatabaseError, OutcomeUnknown, refusal
+from .wire import Lost, Wire
+
+T = TypeVar("T")
+#: Codes after which the same request may be sent again: nothing was judged, or the same id tells what was.
+PASSING = frozenset({"unavailable", "rate_limited", "unknown"})
+SHORTEST, LONGEST = 0.02, 0.5
+
+
+class Line:
+    """At most one living websocket. Whoever calls holds a lock. `timeout`: seconds for all attempts of one request."""
+
+    def __init__(self, address: Address, timeout: float, kept: int) -> None:
+        self.address, self.timeout, self._kept = address, timeout, kept
+        self._hosts = list(address.hosts)
+        self._project: str | None = None
+        self._wire: Wire | None = None
+
+    @property
+    def wire(self) -> Wire | None:
+        """The living one, without making one."""
+        return self._wire if self._wire is not None and self._wire.alive else None
+
+    def repeat(self, attempt: Callable[[Wire], T], writes: bool = False) -> T:
+        """Do what has one effect however often it is done.
+
+        Raises ConnectionLost where no node answers in time, OutcomeUnknown where it then may have been written, and
+        what `refusal` gives.
+        """
+        broke: str | None = None
+        passing: DatabaseError | None = None
+        for _ in self._patience():
+            try:
+                return attempt(self.connected())
+            except Lost as lost:
+                broke = f"the connection broke: {lost}"
+            except ConnectionLost as lost:
+                broke, passing = broke and f"{broke}; {lost}", lost
+                break
+            except DatabaseError as problem:
+                if problem.code not in PASSING:
+                    raise
+                broke = str(problem) if problem.code == "unknown" else broke
+                passing = problem
+        if writes and broke is not None:
+            raise OutcomeUnknown(broke, "unknown")
+        raise passing or ConnectionLost(broke or "", "unavailable")
+
+    def connected(self) -> Wire:
+        """A living websocket. Raises ConnectionLost where no node answers in time, and what `refusal` gives."""
+        if self.wire is not None:
+            return self.wire
+        reasons: list[str] = []
+        for left in self._patience():
+            reasons = []
+            for host in list(self._hosts):
+                try:
+                    self._wire = self._open(host, max(0.5, left / len(self._hosts)))
+                    return self._wire
+                except Lost as lost:
+                    reasons.append(f"{host}: {lost}")
+                    self._hosts.append(self._hosts.pop(0))
+        raise ConnectionLost(f"no server answers within {self.timeout:g} s ({'; '.join(reasons)})", "unavailable")
+
+    def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+
+    def _open(self, host: str, seconds: float) -> Wire:
+        if self._project is None:
+            self._project = project_id(self.address, host, seconds)
+        return Wire(self.address.desk(host, self._project), self.address.token, seconds, self._kept)
+
+    def _patience(self) -> Iterator[float]:
+        """The seconds that are left before each attempt: one always, others after growing pauses."""
+        end, pause = time.monotonic() + self.timeout, SHORTEST
+        yield self.timeout
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST)
+            yield max(0.0, end - time.monotonic())
+
+
+def project_id(address: Address, host: str, seconds: float) -> str:
+    """The id of the project that the address names by id or name; what is in no list is taken for an id. Raises Lost,
+    and what `refusal` gives."""
+    headers = {} if address.token is None else {"Authorization": f"Bearer {address.token}"}
+    try:
+        with urlopen(Request(f"{address.http(host)}/v1/projects", headers=headers), timeout=seconds) as answer:
+            listed = json.load(answer)["projects"]
+    except HTTPError as problem:
+        if problem.code >= 500:
+            raise Lost(f"HTTP {problem.code}") from problem
+        with problem:
+            raise refusal(json.load(problem)) from None
+    except (URLError, OSError, ValueError) as problem:
+        raise Lost(str(problem)) from problem
+    wanted = address.project
+    if any(each["id"] == wanted for each in listed):
+        return wanted
+    return next((str(each["id"]) for each in listed if each["name"].casefold() == wanted.casefold()), wanted)
