@@ -392,3 +392,31 @@ def test_reads_and_single_writes_go_on_over_a_restart_and_unknown_is_said(tmp_pa
 )
 def test_transaction_statements_are_understood(sql: str) -> None:  # D4
     assert control(sql) is not None and control(sql + " TO x") is None
+
+
+def lose_the_next_answer(connection: Connection) -> None:
+    """The server does what it is asked for; its answer does not arrive."""
+    wire = connection._line.connected()
+    ask = wire.ask
+
+    def cut(type: str, **members: Any) -> dict[str, Any]:
+        ask(type, **members)
+        wire.close()
+        raise Lost("the answer did not come")
+
+    wire.ask = cut  # type: ignore[method-assign]
+
+
+def test_a_write_whose_answer_was_lost_happens_once(ann: Connection, bob: Connection) -> None:  # D6
+    insert = "INSERT INTO note(id) VALUES (hex(randomblob(8))) RETURNING id"
+    bob.execute(insert)
+    lose_the_next_answer(bob)
+    with pytest.raises(sharelite.ResultLost):
+        bob.execute(insert)
+    assert len(ids(bob)) == 2
+    ann.execute(INSERT, ("z", "x"))
+    lose_the_next_answer(ann)
+    ann.commit()
+    assert ids(bob)[-1] == "z" and len(ids(ann)) == 3
+    bob.execute(insert)
+    assert len(ids(ann)) == 4

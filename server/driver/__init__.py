@@ -6,7 +6,8 @@ Needs nothing of the server: a program that only speaks SQL loads no web framewo
 from __future__ import annotations
 
 import datetime
-from typing import Literal
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Literal
 
 from .connection import LEGACY_TRANSACTION_CONTROL, Connection, connect
 from .cursor import Cursor, Kind, Row
@@ -27,6 +28,9 @@ from .errors import (
     Warning,
 )
 
+if TYPE_CHECKING:
+    from ..model import Commit
+
 apilevel = "2.0"
 #: Threads may share the module and connections, not cursors.
 threadsafety = 2
@@ -43,10 +47,17 @@ def TimeFromTicks(ticks: float) -> datetime.time:
     return datetime.datetime.fromtimestamp(ticks).time()
 
 
+def feed(url: str, after: int | None = None, timeout: float = 5.0) -> AsyncGenerator[Commit]:
+    """Follow a project: `async for commit in sharelite.feed(url, after=41)`. More in `following.follow`."""
+    from .following import follow
+
+    return follow(url, after, timeout)
+
+
 __all__ = [
     "BINARY", "DATETIME", "LEGACY_TRANSACTION_CONTROL", "NUMBER", "ROWID", "STRING", "Binary", "Conflict", "Connection",
     "ConnectionLost", "Cursor", "DataError", "DatabaseError", "Date", "DateFromTicks", "Error", "IntegrityError",
     "InterfaceError", "InternalError", "NotSupportedError", "OperationalError", "OutcomeUnknown", "ProgrammingError",
     "ResultLost", "Row", "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks", "Warning", "apilevel", "connect",
-    "paramstyle", "threadsafety",
+    "feed", "paramstyle", "threadsafety",
 ]  # fmt: skip
