@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,8 @@ def test_a_feed_goes_on_over_a_restart_and_a_job_writes_back(tmp_path: Path) -> 
             ann.execute("INSERT INTO note(id) VALUES ('c')")
             assert await some(feed, 2) == [(4, [("a",)]), (5, [("c",)])]
             await feed.aclose()
-            assert await some(sharelite.feed(url, after=3), 2) == [(4, [("a",)]), (5, [("c",)])]
+            async with aclosing(sharelite.feed(url, after=3)) as again:
+                assert await some(again, 2) == [(4, [("a",)]), (5, [("c",)])]
 
         asyncio.run(story())
         ann.close()
@@ -58,6 +60,7 @@ def test_a_feed_without_a_version_begins_now_and_one_that_is_ahead_says_so(tmp_p
             while not waiting.done():
                 await asyncio.to_thread(ann.execute, "INSERT INTO note(id) VALUES (hex(randomblob(8)))")
             assert waiting.result()[0][0] > 2
+            await feed.aclose()
             with pytest.raises(sharelite.OperationalError) as ahead:
                 await some(sharelite.feed(url, after=10_000_000), 1)
             assert ahead.value.code == "reset"

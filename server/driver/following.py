@@ -28,10 +28,11 @@ LONGEST = 5.0
 async def follow(url: str, after: int | None = None, timeout: float = 5.0) -> AsyncGenerator[Commit]:
     """Every commit after a version (None: from now on), each once and in order, without end.
 
-    Whoever iterates goes at his own pace, and keeps `commit.version` to go on from there another day. What breaks is
-    connected again, at any of the hosts, for as long as it takes. Raises OperationalError with the code `reset` where
-    the version is ahead of the project (a restored one: load it anew), ProgrammingError where there is no such project,
-    and OperationalError where the token is not, or no longer, good.
+    Whoever iterates goes at his own pace, closes it (`contextlib.aclosing`) where he leaves before its end, and
+    keeps `commit.version` to go on from there another day. What breaks is connected again, at any of the hosts, for
+    as long as it takes. Raises OperationalError with the code `reset` where the version is ahead of the project (a
+    restored one: load it anew), ProgrammingError where there is no such project, and OperationalError where the
+    token is not, or no longer, good.
     """
     address, cursor, pause, place = parse(url), after, SHORTEST, 0
     headers = {} if address.token is None else {"Authorization": f"Bearer {address.token}"}
