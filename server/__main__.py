@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "Serve the demo, filled with real places.",
     "contract": "Check, push, pull, compare and migrate contracts; make types.",
     "projects": "List, make, rename and delete projects of a running server.",
+    "sql": "Speak SQL to a project: a prompt, or a script.",
     "import": "Make a project of a SQLite file, or fill tables from CSV, JSON and GeoJSON.",
     "export": "Write a project as a SQLite file, SQL text, JSON or CSV.",
     "publish": "Write a project as plain files for any static host.",

@@ -1,0 +1,174 @@
+"""What `sharelite sql` does with a line: SQL, and commands that begin with a dot. It knows no terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..driver import Connection, Cursor, connect
+from ..driver.texts import first_word
+from .projects import Remote, Server
+
+MODES = ("table", "line", "csv", "json")
+TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+INDEXES = "SELECT name, tbl_name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
+SCHEMA = "SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND (?1 IS NULL OR tbl_name = ?1) ORDER BY rowid"
+COLUMNS = "SELECT DISTINCT p.name FROM sqlite_schema m, pragma_table_info(m.name) p WHERE m.type = 'table'"
+WORDS = (
+    "SELECT INSERT UPDATE DELETE FROM WHERE VALUES INTO SET ORDER GROUP BY LIMIT JOIN BEGIN COMMIT ROLLBACK RETURNING"
+)
+HELP = """\
+.projects            the projects that you may read
+.use PROJECT         go on with another project, by name or id
+.tables              its tables
+.indexes             its indexes
+.schema [TABLE]      the statements that would make them
+.mode MODE           how rows are shown: table, line, csv, json
+.timer on|off        how long each statement took
+.dump                the whole project as SQL text
+.quit                leave
+BEGIN, COMMIT, ROLLBACK and SAVEPOINT work as everywhere; a transaction that wrote waits 2 s for the next statement."""
+
+
+class Shell:
+    """A project, a mode, and where it all goes. `finished`: somebody said .quit."""
+
+    def __init__(self, server: Server, url: str, token: str | None, show: Callable[[str], None], mode: str) -> None:
+        scheme, _, host = url.rstrip("/").partition("://")
+        safe, user = "s" if scheme == "https" else "", f"{quote(token, safe='')}@" if token else ""
+        self._address = f"sharelite{safe}://{user}{host}/"
+        self._server, self._show = server, show
+        self.mode, self.timer, self.finished, self.project = mode, False, False, ""
+        self._connection: Connection | None = None
+
+    def use(self, project: str) -> None:
+        """Raises what `connect` raises; the project before stays then."""
+        connection = connect(self._address + quote(project, safe=""), autocommit=True)
+        self.close()
+        self._connection, self.project = connection, project
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection is not None and self._connection.in_transaction
+
+    @property
+    def prompt(self) -> str:
+        """A star where a transaction is open."""
+        return f"{self.project or 'no project'}{'*' if self.in_transaction else ''}> "
+
+    def words(self) -> list[str]:
+        """For completion: of SQL, of the commands, of the schema."""
+        words = [*WORDS.split(), *[line.split()[0] for line in HELP.splitlines() if line.startswith(".")]]
+        if self._connection is not None:
+            words += [row[0] for sql in (TABLES, COLUMNS) for row in self._connection.execute(sql)]
+        return words
+
+    def run(self, text: str) -> None:
+        """One statement or one command. Raises Error, Remote."""
+        if text.lstrip().startswith("."):
+            self._command(*text.split(maxsplit=1))
+        elif first_word(text) or text.strip(" \t\r\n;"):
+            start = time.perf_counter()
+            cursor = self._open().execute(text)
+            self._rows(cursor)
+            if self.timer:
+                self._show(f"{(time.perf_counter() - start) * 1000:.1f} ms")
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            raise Remote("no project yet: .projects shows them, .use PROJECT takes one")
+        return self._connection
+
+    def _command(self, name: str, argument: str = "") -> None:
+        argument = argument.strip().rstrip(";")
+        match name.strip().rstrip(";"):
+            case ".help":
+                self._show(HELP)
+            case ".quit" | ".exit":
+                self.finished = True
+            case ".projects":
+                for each in self._server.ask("GET", "/v1/projects")["projects"]:
+                    self._show(f"{each['id']}  {each['name']}")
+            case ".use" if argument:
+                self.use(argument)
+            case ".tables":
+                self._rows(self._open().execute(TABLES))
+            case ".indexes":
+                self._rows(self._open().execute(INDEXES))
+            case ".schema":
+                for (sql,) in self._open().execute(SCHEMA.replace("?1", ":table"), {"table": argument or None}):
+                    self._show(sql)
+            case ".mode" if argument in MODES:
+                self.mode = argument
+            case ".timer" if argument in ("on", "off"):
+                self.timer = argument == "on"
+            case ".dump":
+                self._dump()
+            case _:
+                raise Remote(f"{name} {argument}".strip() + ": not a command, or not what it takes; see .help")
+
+    def _dump(self) -> None:
+        self._open()
+        project = self._server.project(self.project)["id"]
+        with self._server.stream(f"/v1/projects/{project}/export?format=sql") as download:
+            text = b"".join(download.pieces()).decode()
+            self._show(text.rstrip("\n"))
+
+    def _rows(self, cursor: Cursor) -> None:
+        if cursor.description is None:
+            if cursor.rowcount >= 0:
+                self._show(f"{cursor.rowcount} row{'' if cursor.rowcount == 1 else 's'}")
+            return
+        names = [column[0] for column in cursor.description]
+        self._show("\n".join(shown(self.mode, names, cursor.fetchall())))
+
+
+def shown(mode: str, names: list[str], rows: list[tuple[Any, ...]]) -> Iterator[str]:
+    """Rows as lines. NULL is empty in csv, NULL elsewhere; blobs are hexadecimal."""
+    match mode:
+        case "json":
+            plain = [[cell.hex() if isinstance(cell, bytes) else cell for cell in row] for row in rows]
+            cells = [dict(zip(names, row, strict=True)) for row in plain]
+            yield json.dumps(cells, ensure_ascii=False)
+        case "csv":
+            out = io.StringIO()
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerows([names, *[[_cell(cell, "") for cell in row] for row in rows]])
+            yield out.getvalue().rstrip("\n")
+        case "line":
+            for row in rows:
+                yield from [f"{name} = {_cell(cell)}" for name, cell in zip(names, row, strict=True)]
+                yield ""
+        case _:
+            yield _table(names, rows)
+
+
+def _table(names: list[str], rows: list[tuple[Any, ...]]) -> str:
+    table = Table(box=None, header_style="bold")
+    for name in names:
+        table.add_column(Text(name))
+    for row in rows:
+        table.add_row(*[Text(_cell(cell)) for cell in row])
+    console = Console()
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip("\n")
+
+
+def _cell(cell: Any, null: str = "NULL") -> str:
+    if cell is None:
+        return null
+    return f"x'{cell.hex()}'" if isinstance(cell, bytes) else str(cell)
