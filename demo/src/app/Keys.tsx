@@ -29,12 +29,20 @@ function act(studio: Studio, words: Words, event: KeyboardEvent): boolean {
   if (command && event.key.toLowerCase() === 'z' && history) return tell(studio, words, event.shiftKey ? history.redo() : history.undo());
   if (command && event.key.toLowerCase() === 'y' && history) return tell(studio, words, history.redo());
   if (command || event.altKey) return false;
-  if (event.key === 'Escape') { world.group.rows.set([]); world.selected.set(undefined); return false; }
+  if (event.key === 'Escape') return leave(studio, event);
   if (event.key === 'Delete' || event.key === 'Backspace') return remove(studio);
   const step = STEPS[event.key];
   if (!step || world.group.all().length === 0 || event.target instanceof HTMLInputElement) return false;
   const far = event.shiftKey ? 16 : 2;
   world.nudge(step[0] * far, step[1] * far);
+  return true;
+}
+
+/** A hand on a control or on the map takes back what it does first; only then nothing is selected any more. */
+function leave({ world }: Studio, { target, defaultPrevented }: KeyboardEvent): boolean {
+  if (defaultPrevented || target instanceof HTMLInputElement) return false;
+  world.group.rows.set([]);
+  world.selected.set(undefined);
   return true;
 }
 

@@ -43,7 +43,7 @@ export class Gestures {
     on('wheel', (event) => this.wheel(event));
     on('dblclick', (event) => { const p = this.at(event); this.zoomAt(p.x, p.y, 1.2, 260); });
     on('contextmenu', (event) => event.preventDefault());
-    window.addEventListener('keydown', (event) => { if (event.key === 'Escape' && (this.mode === 'drag' || this.mode === 'frame')) this.finish(true); }, { signal: this.listening.signal });
+    window.addEventListener('keydown', (event) => { if (event.key === 'Escape' && (this.mode === 'drag' || this.mode === 'frame')) { event.preventDefault(); this.finish(true); } }, { signal: this.listening.signal });
   }
 
   dispose(): void { this.listening.abort(); }
