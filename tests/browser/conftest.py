@@ -25,8 +25,9 @@ Open = Callable[[str], Page]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests share one worker: two browsers on two cores only make each other slow. First, because xdist reads the
-    groups in the same hook."""
+    """Browser tests share one worker: two browsers on two cores only make each other slow.
+
+    First, because xdist reads the groups in the same hook."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
