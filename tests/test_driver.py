@@ -148,6 +148,8 @@ def test_what_sqlite_cannot_hold_is_told_before_it_is_sent(ann: Connection) -> N
         ann.execute("SELECT ?", (-(2**63) - 1,))
     with pytest.raises(sharelite.ProgrammingError, match="type 'object'"):
         ann.execute("SELECT ?", (object(),))
+    with pytest.raises(sharelite.DataError, match="the limit is 1,048,576"):
+        ann.execute("SELECT ?", (b"x" * 1_000_000,))
     assert ann.execute("SELECT ?, ?, ?", (float("nan"), date(2026, 1, 2), datetime(2026, 1, 2, 3, 4))).fetchone() == (
         None, "2026-01-02", "2026-01-02 03:04:00",
     )  # fmt: skip

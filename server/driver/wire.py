@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.protocol import State
 from websockets.sync.client import connect
 
-from .errors import InternalError, refusal
+from .errors import DataError, InternalError, refusal
 from .values import decode_rows
 
 PROTOCOL = 1
@@ -51,7 +51,7 @@ class Wire:
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()
         self._closed = False
         hello = {"type": "hello", "protocol": PROTOCOL} | ({} if token is None else {"token": token})
-        self.welcome = self._exchange(hello, timeout)
+        self.welcome = self._exchange(msgspec.json.encode(hello), timeout)
 
     @property
     def alive(self) -> bool:
@@ -66,7 +66,10 @@ class Wire:
     def ask(self, type: str, **members: Any) -> dict[str, Any]:
         """The answer, its rows decoded. Raises Lost, and what `refusal` gives."""
         self._n += 1
-        message = self._exchange({"type": type, "n": self._n, **members})
+        asked = msgspec.json.encode({"type": type, "n": self._n, **members})
+        if len(asked) > self.most:
+            raise DataError(f"the request has {len(asked):,} bytes, the limit is {self.most:,}", "too_large")
+        message = self._exchange(asked)
         if message.get("n") != self._n:
             self.close()
             raise InternalError(f"an answer to request {message.get('n')} came, {self._n} was asked")
@@ -91,10 +94,10 @@ class Wire:
         self._closed = True
         self._held.close()
 
-    def _exchange(self, message: dict[str, Any], timeout: float | None = None) -> dict[str, Any]:
+    def _exchange(self, message: bytes, timeout: float | None = None) -> dict[str, Any]:
         before: dict[int, list[Any]] = {}
         try:
-            self._socket.send(msgspec.json.encode(message), text=True)
+            self._socket.send(message, text=True)
             while (answer := self._hear(timeout))["type"] == "rows":
                 before.setdefault(answer["statement"], []).extend(decode_rows(answer["rows"]))
         except (ConnectionClosed, OSError, EOFError) as problem:
