@@ -30,6 +30,9 @@ export interface Piece {
 /** What may pass: the same may be asked again. */
 export const PASSING = new Set(['unreachable', 'unavailable', 'truncated']);
 
+/** Stands for a body that came whole and without a tag: no part can be told to be of it. */
+const UNTAGGED = '';
+
 export class Pin {
   /** What every answer has to carry; undefined until the first one. */
   private tag: string | undefined;
@@ -37,7 +40,7 @@ export class Pin {
   /** `ours`: the image comes from a Sharelite server, which tags it with its hash. */
   constructor(
     private readonly image: Image,
-    ours: boolean,
+    private readonly ours: boolean,
     private readonly sameOrigin: boolean,
   ) {
     if (ours) this.tag = `"${image.hash}"`;
@@ -70,11 +73,20 @@ export class Pin {
   }
 
   /** The server, or something before it, ignores Range. */
-  private whole({ body }: Answer): Piece {
+  private whole(answer: Answer): Piece {
     const { size, hash } = this.image;
+    const { body } = answer;
     if (body.length !== size) throw this.replaced(`${body.length} bytes came instead of a part of ${size}`);
     if (imageHash(body) !== hash) throw this.replaced('all of it came, and it has another hash');
+    this.checkWhole(tagOf(answer));
     return { from: 0, bytes: body };
+  }
+
+  /** What came in pieces is known by its tag alone: beside pieces of another tag, the right body would be a mixture too. */
+  private checkWhole(tag: string | undefined): void {
+    if (this.ours) return;
+    this.tag ??= tag ?? UNTAGGED;
+    if (strong(tag ?? UNTAGGED) !== strong(this.tag)) throw this.replaced(`all of it came under the tag ${(tag ?? '(none)').slice(0, 100)}, and parts of it under ${this.tag || '(none)'}`);
   }
 
   private checkTag(answer: Answer): void {

@@ -6,6 +6,7 @@ import { Blocks } from '../../src/lazy/blocks.js';
 import { imageHash, imageHashSoon } from '../../src/lazy/hash.js';
 import { readImage } from '../../src/lazy/image.js';
 import { missing } from '../../src/lazy/missing.js';
+import { Pin } from '../../src/lazy/pin.js';
 import { ImageReader, type ReaderOptions } from '../../src/lazy/reader.js';
 import { begin, wholeFile } from '../../src/lazy/rest.js';
 import { Meter } from '../../src/lazy/traffic.js';
@@ -91,6 +92,22 @@ describe('an image that is read piece by piece', () => {
       const answers = attempts(image, wanted);
       expect(answers.every(from(host.file)) || answers.every(from(host.older))).toBe(true);
     }), { numRuns: RUNS });
+  });
+
+  it('does not take the whole of it beside parts of an older body (V1)', () => {
+    const host = new FileHost(bytes(9 * 4096, 1), 4096);
+    const image = reader(host, { ours: false, cacheBytes: 0 });
+    host.faults = ['has an older body of that size', 'ignores Range'];
+    expectSame(read(image, 0, 4096), host.older.slice(0, 4096));
+    expect(code(() => read(image, 4096, 1))).toBe('replaced');
+  });
+
+  it('does not take parts beside a whole that had no tag (V1)', () => {
+    const host = new FileHost(bytes(9 * 4096, 1), 4096);
+    const pin = new Pin(host.image, false, true);
+    pin.accept({ from: 0, to: 10 }, { status: 200, header: () => null, body: host.file.slice() });
+    const range = (name: string): string => (name === 'etag' ? '"older"' : `bytes 0-9/${host.file.length}`);
+    expect(code(() => pin.accept({ from: 0, to: 10 }, { status: 206, header: range, body: host.older.slice(0, 10) }))).toBe('replaced');
   });
 
   it.each(FAULTS.filter((fault) => !['ignores Range', 'weakens the tag'].includes(fault)))('is not read from a server that %s, which is said (V1)', (fault) => {
