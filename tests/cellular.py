@@ -54,6 +54,14 @@ class NodeProcess(RunningServer):
         assert self.process is not None
         return self.process.returncode == 0
 
+    def comes(self, path: str) -> None:
+        """Waits until there is something at a path: what a new leader still has to put there."""
+        deadline = time.monotonic() + PATIENCE
+        pause = threading.Event()
+        while (status := self.ask("GET", path)[0]) != 200:
+            assert time.monotonic() < deadline, f"{path}: still {status}"
+            pause.wait(0.05)
+
     def raft_pid(self) -> int:
         """Its Raft process."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()

@@ -19,7 +19,9 @@ from tests.running import ROOT
 @pytest.fixture
 def cell(tmp_path: Path) -> Iterator[Cellular]:
     with cellular(tmp_path, "--contracts", str(ROOT / "contracts")) as made:
-        project = made.leader().create(PROJECT, CONTRACT)
+        leader = made.leader()
+        leader.comes(f"/v1/contracts/{CONTRACT}")
+        project = leader.create(PROJECT, CONTRACT)
         for part in batches(list(operations(Cities(300))), BATCH):
             rows = [[each.op, each.table, list(each.key), dict(each.values)] for each in part]
             assert made["a"].ask("POST", f"/v1/projects/{project}/mutations", {"changes": rows})[0] == 200

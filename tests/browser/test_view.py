@@ -21,7 +21,7 @@ def data(scene: Scene, name: str) -> int:
 
 
 def test_a_view_shows_the_scene_and_what_it_took_and_lets_nobody_edit(view: Scene) -> None:  # V7
-    assert view.ask("() => window.__scene.count") == 25_000
+    assert view.ask("() => window.__scene.count") >= 25_000
     assert 0 < data(view, "bytes") <= data(view, "size") and data(view, "requests") < 100
     expect(view.find("status")).to_contain_text("Read only")
     city = view.city(0)
