@@ -6,6 +6,7 @@ import io
 import json
 import sqlite3
 import tempfile
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,10 @@ def foreign(path: Path, given: list[tuple[str, list[str], list[str], bool, list[
         key = [f"PRIMARY KEY({quoted(columns[0])})"] if keyed else []
         connection.execute(f"CREATE TABLE {quoted(name)}({', '.join([*parts, *key])})")
         marks = ",".join("?" * len(columns))
-        connection.executemany(f"INSERT OR IGNORE INTO {quoted(name)} VALUES({marks})", rows)
+        for row in rows:
+            # An INTEGER PRIMARY KEY takes nothing else, whatever OR IGNORE says.
+            with suppress(apsw.MismatchError):
+                connection.execute(f"INSERT OR IGNORE INTO {quoted(name)} VALUES({marks})", row)
     connection.close()
 
 
