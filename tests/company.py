@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,16 @@ class Company:
         found = self.serving[name].app.state.house.node
         assert isinstance(found, CellNode)
         return found
+
+    def project(self, at: str = "a") -> str:
+        """A new project of notes, made at one node and known to all of them."""
+        made = self[at].project()
+        deadline = time.monotonic() + 30
+        for serving in self.serving.values():
+            while serving.http.get(f"/v1/projects/{made}").status_code != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        return made
 
     def stop(self) -> None:
         for serving in self.serving.values():

@@ -25,7 +25,7 @@ def hear(talk: Talk, kind: str) -> dict[str, Any]:
 
 
 def test_presence_is_seen_on_every_node_and_ends_with_its_owner(cell: Company) -> None:  # K63
-    project = cell["a"].project()
+    project = cell.project()
     with cell["b"].open(project) as ben:
         with cell["c"].open(project) as cleo:
             cleo.say("presence", state={"x": 1})
@@ -34,7 +34,7 @@ def test_presence_is_seen_on_every_node_and_ends_with_its_owner(cell: Company) -
 
 
 def test_who_comes_later_sees_who_is_on_another_node_already(cell: Company) -> None:  # K63
-    project = cell["a"].project()
+    project = cell.project()
     with cell["b"].open(project) as ben:
         ben.say("presence", state="here")
         ben.say("ping")
@@ -45,7 +45,7 @@ def test_who_comes_later_sees_who_is_on_another_node_already(cell: Company) -> N
 
 
 def test_a_signal_reaches_the_clients_of_every_node(cell: Company) -> None:  # K63
-    project = cell["a"].project()
+    project = cell.project()
     with cell["a"].open(project) as ann, cell["b"].open(project) as ben, cell["c"].open(project) as cleo:
         ben.say("signal", topic="look", data=[1, 2])
         for other in (ann, cleo):
