@@ -53,13 +53,13 @@ def test_a_mutation_is_taken_by_any_node_and_seen_there_at_once(cell: Company, n
 
 
 def test_an_id_has_one_effect_whichever_node_it_is_sent_to(cell: Company) -> None:  # K56
-    project = cell["b"].project()
+    project = cell.project("b")
     assert [write(cell, node, project, "same") for node in "bacab"] == [2] * 5
     assert texts(cell, "c", project, "?level=strict") == ["same"]
 
 
 def test_a_client_on_a_follower_gets_its_own_commit_in_its_feed(cell: Company) -> None:  # K56
-    project = cell["a"].project()
+    project = cell.project()
     with cell["b"].open(project) as ben, cell["c"].open(project) as cleo:
         ben.push("n", text="from ben")
         assert ben.hear()["commits"][0]["id"] == [ben.client, 1]
@@ -70,7 +70,7 @@ def test_a_client_on_a_follower_gets_its_own_commit_in_its_feed(cell: Company) -
 
 
 def test_many_pushes_of_one_client_on_a_follower_keep_their_order(cell: Company) -> None:  # K56
-    project = cell["a"].project()
+    project = cell.project()
     with cell["b"].open(project) as ben:
         for number in range(100):
             ben.push("n", text=str(number))
@@ -81,7 +81,7 @@ def test_many_pushes_of_one_client_on_a_follower_keep_their_order(cell: Company)
 
 
 def test_a_deleted_project_is_gone_on_every_node_and_its_clients_are_told(cell: Company) -> None:  # K55
-    project = cell["b"].project()
+    project = cell.project("b")
     with cell["c"].open(project) as cleo:
         assert cell["b"].http.delete(f"/v1/projects/{project}").status_code == 204
         assert cleo.hear()["type"] == "goodbye"
@@ -117,14 +117,14 @@ def test_what_is_wrong_is_said_by_the_leader_in_its_own_words(cell: Company) -> 
 
 
 def test_a_read_waits_for_the_version_it_was_asked_for(cell: Company) -> None:  # K59
-    project = cell["a"].project()
+    project = cell.project()
     version = write(cell, "a", project, "new")
     assert texts(cell, "c", project, f"?at_least={version}") == ["new"]
     assert cell["c"].http.get(f"/v1/projects/{project}/commits?level=wrong").status_code == 400
 
 
 def test_a_client_that_comes_from_another_node_is_not_told_that_it_is_ahead(cell: Company) -> None:  # K69
-    project = cell["a"].project()
+    project = cell.project()
     with cell["b"].open(project) as ben:
         lane = cell.node("b").cell.lane(project)
         seen, lane.next = lane.next, lambda: None  # type: ignore[method-assign]

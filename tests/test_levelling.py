@@ -43,7 +43,7 @@ def away(cell: Company, node: str) -> None:
 
 
 def test_the_journal_forgets_only_what_is_synced(cell: Company) -> None:  # K61
-    project = cell["a"].project()
+    project = cell.project()
     write(cell, "a", project, "one")
     (upto,) = trim(cell, "a")
     assert upto == cell.node("a").cell.delivered == int((cell.folder / "a" / "level").read_text())
@@ -52,7 +52,7 @@ def test_the_journal_forgets_only_what_is_synced(cell: Company) -> None:  # K61
 
 
 def test_a_project_that_is_not_level_keeps_the_journal(cell: Company) -> None:  # K61
-    project = cell["a"].project()
+    project = cell.project()
     lane = cell.node("b").cell.lane(project)
     assert cell["b"].http.get(f"/v1/projects/{project}?level=strict").status_code == 200
     cell.run("b", opened(cell, "b", project))
@@ -85,7 +85,7 @@ def test_a_node_that_was_away_for_too_long_fetches_what_is_forgotten(cell: Compa
 
 
 def test_a_wiped_node_comes_back_with_everything(cell: Company) -> None:  # K62
-    project = cell["a"].project()
+    project = cell.project()
     for number in range(30):
         write(cell, "a", project, str(number), counter=number + 1)
     away(cell, "b")
@@ -100,7 +100,7 @@ def test_a_wiped_node_comes_back_with_everything(cell: Company) -> None:  # K62
 
 
 def test_a_node_that_was_stopped_tidily_takes_nothing_again(cell: Company) -> None:  # K61
-    project = cell["a"].project()
+    project = cell.project()
     write(cell, "a", project, "one")
     texts(cell, "c", project, "?level=strict")
     away(cell, "c")
@@ -132,7 +132,7 @@ def test_a_wiped_node_fetches_the_files_that_logs_go_on_from(cell: Company) -> N
 
 
 def test_a_replica_that_cannot_follow_is_set_aside_and_its_node_goes_on(cell: Company) -> None:  # K60
-    project, other = cell["a"].project(), cell["a"].project()
+    project, other = cell.project(), cell.project()
     write(cell, "a", project, "one")
     texts(cell, "c", project, "?level=strict")
     opened = cell.node("c").catalog._openings.look(project)
