@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 STAMPS = ROOT / ".install"
 VENV_PYTHON = ROOT / ".venv/bin/python"
 STATIC = ROOT / "server/static"
+#: The versions everybody tests with; `--newest` makes it anew.
+CONSTRAINTS = ROOT / "scripts/constraints.txt"
 #: What a package's build is made of; everything else in its folder is a result or a test.
 SOURCES = ("src", "scripts", "index.html", "package.json", "package-lock.json", "*.config.*", "tsconfig*.json")
 NODE_OLDEST = (20, 19)
@@ -28,10 +30,11 @@ NODE_OLDEST = (20, 19)
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--for-tests", action="store_true", help="also a browser and an nginx for the browser tests")
+    options.add_argument("--newest", action="store_true", help="the newest Python packages, noted in constraints.txt")
     arguments = options.parse_args()
     os.chdir(ROOT)
     STAMPS.mkdir(exist_ok=True)
-    python_environment()
+    python_environment(arguments.newest)
     node = node_version()
     for name in ("client-js", "demo"):
         node_package(ROOT / name, node)
@@ -41,16 +44,21 @@ def main() -> None:
             subprocess.run([VENV_PYTHON, found], check=True)
 
 
-def python_environment() -> None:
+def python_environment(newest: bool) -> None:
     """The virtual environment and what pyproject.toml asks for. It belongs to this path and this Python."""
-    if not venv_is_ours():
+    if newest or not venv_is_ours():
         make_venv()
-    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[test]"]
+    pip = [str(VENV_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", ".[test]"]
+    if newest:
+        run(pip, "installing the newest Python packages")
+        freeze = [str(VENV_PYTHON), "-m", "pip", "freeze", "--exclude-editable"]
+        CONSTRAINTS.write_text(subprocess.run(freeze, capture_output=True, text=True, check=True).stdout)
+    pip += ["--constraint", str(CONSTRAINTS)]
     step(
         "python-packages",
-        digest([ROOT / "pyproject.toml"], f"{sys.version} {ROOT}"),
+        digest([ROOT / "pyproject.toml", CONSTRAINTS], f"{sys.version} {ROOT}"),
         [ROOT / ".venv/bin/sharelite"],
-        lambda: run([VENV_PYTHON, *pip], "installing the Python packages"),
+        lambda: run(pip, "installing the Python packages"),
     )
 
 

@@ -28,10 +28,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests share one worker: two browsers on two cores only make each other slow.
 
     First, because xdist reads the groups in the same hook."""
-    here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here):
+        if here(item):
             item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A version of pytest that xdist does not fit loses the groups without a word."""
+    if session.config.getoption("loadgroup", False):
+        lost = [item.nodeid for item in session.items if here(item) and not item.nodeid.endswith("@browser")]
+        assert not lost, f"pytest-xdist did not keep the browser tests together: {lost[:3]}"
+
+
+def here(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(Path(__file__).parent)
 
 
 @pytest.fixture(scope="module")

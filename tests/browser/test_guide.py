@@ -22,16 +22,15 @@ class GuideServer(RunningServer):
         return "uvicorn", "--app-dir", str(self.data.parent), "notes:app"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    folder: Path = tmp_path_factory.mktemp("guide")
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
     files: dict[str, list[str]] = {}
     for name, piece in PIECE.findall((ROOT / "client-js/GUIDE.md").read_text()):
         files.setdefault(name, []).append(piece)
     assert list(files) == ["notes.schema.json", "notes.py", "index.html", "notes.js"]
     for name, pieces in files.items():
-        (folder / name).write_text("\n".join(pieces))
-    with GuideServer(folder / "data") as running:
+        (tmp_path / name).write_text("\n".join(pieces))
+    with GuideServer(tmp_path / "data") as running:
         yield running
 
 
@@ -81,6 +80,7 @@ def test_what_is_under_the_pointer_comes_to_the_front_and_a_dead_server_loses_no
     windows: tuple[Page, Page], server: RunningServer
 ) -> None:
     ada, bob = windows
+    ada.get_by_role("button", name="Add").click()
     first = ada.locator("article").first.get_attribute("data-id")
     ada.get_by_role("button", name="Add").click()
     expect(ada.locator("article")).to_have_count(2)
