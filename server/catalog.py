@@ -27,9 +27,9 @@ from .memory import give_back
 from .model import Base, Edit, Mutation, Operation
 from .names import valid_contract_name, valid_project_name
 from .openings import Openings
-from .project import Elsewhere, Project, Workers, to_its_end
+from .ports import Elsewhere, Replicator
+from .project import Project, Workers, to_its_end
 from .records import CONTRACT, ContractRecord, NodeRecord, ProjectRecord
-from .road import Replicator
 from .roll import PROJECTS, Roll, written
 from .schema.contract import Contract
 from .shelf import CONTRACTS, Shelf, insertion

@@ -183,7 +183,7 @@ class Levelling:
                 raise NotFound("project", id)
             lane = self._cell.lane(id)
             await project.level(lambda: lane.waits_for(index))
-            base, page = await project.read_log(lambda reader: _page(reader, after))
+            base, page = await project.readers.log(lambda reader: _page(reader, after))
             return [project.epoch, base, page]
 
 

@@ -7,49 +7,36 @@ gathers; that is the group commit.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 from msgspec import Struct
 
 from .errors import CursorGone, NotJudged, NotLeading, Refused, ShareliteError, Stopped, Unavailable, UnknownOutcome
-from .model import Change, EncodedCommit, Fault, Mutation, MutationId, Outcome
+from .model import EncodedCommit, Mutation, Outcome
+from .ports import Elsewhere, Guest, Wakes
 from .publishing import Publisher
-from .road import Arrival, InCell, Replicator, Road, SchemaChange, Superseded
+from .readers import Readers
+from .road import Arrival, Road, Superseded
 from .schema.contract import Contract
-from .schema.steps import Upgrade, compatible, plan
-from .schema.tables import create_steps, singletons
+from .schema.steps import Upgrade, plan
+from .schemachange import schema_change
 from .sql.statements import Statements
 from .storage.databases import Databases
 from .storage.manifest import Image
 from .sync.apply import Mismatch
 from .sync.feed import Feed
 from .sync.held import Held, Moved
-from .sync.log import Position, commits
-from .sync.rules import Rules
-from .sync.statements import Function
+from .sync.log import Position
+from .turns import Turns
+from .waiting import Asked, Waiting
 
 T = TypeVar("T")
 
-#: Mutations in one batch: more would make the first of them wait for long.
-BATCH = 256
-#: A batch takes no more on board behind so many bytes of pushes, for their memory and for those who wait.
-BATCH_BYTES = 8 << 20
-#: Mutations that may wait, and their bytes; beyond it a sender is told to come back.
-MOST_WAITING = 20_000
-MOST_WAITING_BYTES = 256 << 20
-COMMITS_BYTES = 4 << 20
-READERS_KEPT = 8
-#: Between two turns of interactive transactions, while mutations wait.
-LEASE_PAUSE = 0.1
-
-#: A reader, and which of the files that have been data.db it is open on.
-Borrowed = tuple[int, Statements]
 #: After so long a project looks again whether its disk has room for what the cell has delivered.
 FULL_SECONDS = 1.0
 LEVEL_SECONDS = 0.001
@@ -61,50 +48,6 @@ class Workers(Struct, frozen=True):
 
     turns: Executor
     reads: Executor
-
-
-class Elsewhere(Protocol):
-    """The cell of a node, as a project sees it: another node may have to take its mutations."""
-
-    @property
-    def leading(self) -> bool: ...
-
-    def submit(self, project: Project, mutation: Mutation) -> asyncio.Future[Outcome]:
-        """Have the leader take it, and answer when the feed here has passed the version of the outcome."""
-
-    def again(self, project: Project, mutation: Mutation, future: asyncio.Future[Outcome], problem: NotJudged) -> None:
-        """This node stopped leading with the mutation on its way: see to its answer."""
-
-    async def fresh(self, project: str) -> None:
-        """Until a project is here as whoever leads has acknowledged it. Raises NotLeading."""
-
-    def spread(self, project: str, base: str) -> None:
-        """Have a majority of the cell fetch and sync the file that a new project's log will go on from. Worker thread.
-        Raises Unavailable."""
-
-    async def greet(self, project: str) -> None:
-        """Have the leader bring a project to the newest version of its contract, if it can, and wait for it."""
-
-    def differs(self, project: str, why: str) -> None:
-        """What the cell says of a project does not fit to what is here, although it was made anew from its log."""
-
-    def broken(self, problem: BaseException) -> None:
-        """Files of this node could not be written or read: it has to end."""
-
-
-class Wakes(InCell, Protocol):
-    """What comes from the cell, and who is called when it does: `wake`, on another thread; else somebody is found."""
-
-    wake: Callable[[], None] | None
-
-    def call(self) -> None: ...
-
-
-class Guest(Protocol):
-    """Has a reader or the turn of a project for longer than one call."""
-
-    async def leave(self, why: str) -> None:
-        """Let go of it, soon."""
 
 
 class UpgradeReport(Struct, frozen=True):
@@ -141,25 +84,12 @@ class Project:
         self._publisher = publisher
         #: Held while an image is made; who waits for it shares what comes next.
         self._publishing = asyncio.Lock()
-        self._waiting: deque[tuple[Mutation, asyncio.Future[Outcome]]] = deque()
-        self._waiting_bytes = 0
-        #: By id: whose it is, its body, and the future of its answer.
-        self._inflight: dict[MutationId, tuple[tuple[str, bytes], asyncio.Future[Outcome]]] = {}
-        self._busy = False
-        #: Those who want the turn for something that is not a batch: they go before the next one.
-        self._queued = 0
-        #: Interactive transactions that want the turn, and when they may have it though mutations wait.
-        self._lessees: deque[asyncio.Future[None]] = deque()
-        self._lease_after = 0.0
+        self._waiting = Waiting()
+        self._turns = Turns(self._next_turn)
+        self.readers = Readers(databases, road.watch, workers.reads)
+        self._closed = False
         #: Those who have something of this project open, and have to let go of it before its end.
         self.guests: set[Guest] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._stopped: ShareliteError | None = None
-        self._readers: list[tuple[int, Statements]] = []
-        #: What reader threads do now, also for those who have stopped waiting for it.
-        self._reading: set[asyncio.Future[Any]] = set()
-        self._closed = False
         #: Called when the project takes nothing more.
         self.when_stopped: Callable[[Project, Stopped], None] = lambda project, why: None
 
@@ -180,13 +110,12 @@ class Project:
     @property
     def trouble(self) -> Stopped | None:
         """Why the project takes nothing more until it is opened anew; None while all is well."""
-        return self._stopped if isinstance(self._stopped, Stopped) else None
+        return self._turns.ended if isinstance(self._turns.ended, Stopped) else None
 
     @property
     def at_work(self) -> bool:
         """Whether something is under way here, whoever waits for it."""
-        busy = self._busy or self._waiting or self._queued or self._lessees or self._reading
-        busy = busy or self._publishing.locked()
+        busy = self._turns.wanted or self._waiting or self.readers.at_work or self._publishing.locked()
         return bool(busy or self.guests or self._road.behind or self.feed.subscribed)
 
     @property
@@ -208,24 +137,12 @@ class Project:
 
     def submit(self, mutation: Mutation) -> asyncio.Future[Outcome]:
         """`mutate` without a task of its own: the future of the answer. Raises what admission raises at once."""
-        if self._stopped is not None:
-            raise self._stopped
+        if self._turns.ended is not None:
+            raise self._turns.ended
         if self._elsewhere is not None and not self._elsewhere.leading:
             return self._elsewhere.submit(self, mutation)
-        if len(self._waiting) >= MOST_WAITING:
-            raise Unavailable(f"{MOST_WAITING:,} mutations are waiting for this project")
-        if self._waiting_bytes > MOST_WAITING_BYTES:
-            raise Unavailable(f"mutations of {self._waiting_bytes:,} bytes are waiting for this project")
-        known = self._inflight.get(mutation.id) if mutation.id is not None else None
-        if known is not None and known[0] == (mutation.user, mutation.body_hash):
-            return known[1]
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        if known is None and mutation.id is not None:
-            self._inflight[mutation.id] = ((mutation.user, mutation.body_hash), future)
-        self._waiting.append((mutation, future))
-        self._waiting_bytes += mutation.size
-        if not self._busy:
-            self._next_turn()
+        future = self._waiting.join(mutation)
+        self._next_turn()
         return future
 
     def attend(self) -> None:
@@ -244,8 +161,7 @@ class Project:
     def stir(self) -> None:
         """The cell has delivered something."""
         self._stirred = False
-        if not self._busy:
-            self._next_turn()
+        self._next_turn()
 
     async def reach(self, version: int) -> None:
         """Until this version has been announced here. Raises what stopped the project."""
@@ -253,8 +169,8 @@ class Project:
         subscription = self.feed.subscribe(news.set)
         try:
             while self.version < version:
-                if self._stopped is not None:
-                    raise self._stopped
+                if self._turns.ended is not None:
+                    raise self._turns.ended
                 news.clear()
                 await news.wait()
         finally:
@@ -270,29 +186,18 @@ class Project:
 
     async def level(self, behind: Callable[[], bool]) -> None:
         """Until what the cell has delivered so far is in the files and announced."""
-        while behind() or self._busy:
-            if self._stopped is not None:
-                raise self._stopped
+        while behind() or self._turns.busy:
+            if self._turns.ended is not None:
+                raise self._turns.ended
             self.stir()
-            await self._idle.wait()
+            await self._turns.idle()
             await asyncio.sleep(LEVEL_SECONDS)
 
     async def sync(self, synced: Callable[[], None]) -> None:
         """Make the files durable as they are, between two turns; `synced` is called before the next one."""
-        async with _Turnstile(self):
+        async with self._turns.own():
             await self._turn(self._databases.sync)
             synced()
-
-    async def read_log(self, function: Callable[[apsw.Connection], T]) -> T:
-        """Run a function with a read-only connection to the log on a reader thread."""
-        return await self.reading(self._with_log, function)
-
-    def _with_log(self, function: Callable[[apsw.Connection], T]) -> T:
-        connection = self._databases.log_reader()
-        try:
-            return function(connection)
-        finally:
-            connection.close()
 
     async def fresh(self) -> None:
         """Until everything that was acknowledged before this call is here. Raises Unavailable where a node of a cell
@@ -308,7 +213,7 @@ class Project:
         if not 0 <= after <= self.version:
             raise CursorGone(f"version {after} is ahead of the project, which is at {self.version}")
         announced = min(limit, self.version - after)
-        return await self.reading(self._read_commits, after, announced) if announced else []
+        return await self.readers.commits(after, announced) if announced else []
 
     async def image(self) -> Image:
         """An image of the present version or of a later one; it is published first if there is none.
@@ -319,25 +224,25 @@ class Project:
 
     async def _image(self, wanted: int) -> Image:
         async with self._publishing:
-            newest = await self.reading(self._publisher.newest)
+            newest = await self.readers.run(self._publisher.newest)
             if newest is not None and newest.manifest.version >= wanted and not self._publisher.images.harmed:
                 return newest
             return await self._publish()
 
     async def _publish(self) -> Image:
         finish = self._publisher.finish
-        async with _Turnstile(self):
+        async with self._turns.own():
             try:
                 pinned = await self._entered(self._publisher.begin)
             except NotLeading:
                 finish, pinned = self._publisher.show, await self._tried(self._publisher.here)
         try:
-            image = await self.reading(self._publisher.make, pinned)
-            async with _Turnstile(self):
+            image = await self.readers.run(self._publisher.make, pinned)
+            async with self._turns.own():
                 await self._entered(partial(finish, pinned, image))
             return image
         finally:
-            await self.reading(pinned.close)
+            await self.readers.run(pinned.close)
 
     async def _entered(self, function: Callable[[], T]) -> T:
         """Within the turn: a function that takes an entry along the road, behind what the cell has delivered."""
@@ -352,7 +257,7 @@ class Project:
 
     async def query(self, function: Callable[[Statements], T]) -> T:
         """`read`, for a function that runs somebody's statements."""
-        return await self.reading(self._with_reader, function)
+        return await self.readers.query(function)
 
     async def plan_upgrade(self, contract: Contract) -> UpgradeReport:
         """What following this contract would mean; nothing is done."""
@@ -372,7 +277,7 @@ class Project:
     async def _upgrade(
         self, wanted: Contract | Callable[[Contract], Contract], by: str, destructive: bool
     ) -> UpgradeReport:
-        async with _Turnstile(self):
+        async with self._turns.own():
             await self._take()
             contract = wanted if isinstance(wanted, Contract) else await self._turn(wanted, self.contract)
             upgrade = plan(self.contract, contract)
@@ -393,24 +298,13 @@ class Project:
         """Take the turn for an interactive transaction; it lasts until `give_back`. While mutations wait, they are let
         in between, so that at most one of these turns begins every tenth of a second. Raises what stopped the project.
         """
-        if self._stopped is not None:
-            raise self._stopped
-        if self._elsewhere is not None and not self._elsewhere.leading:
+        if self._elsewhere is not None and not self._elsewhere.leading and self._turns.ended is None:
             raise NotLeading
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._lessees.append(granted)
-        self._next_turn()
-        try:
-            await granted
-        except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled() and granted.exception() is None:
-                self.give_back()
-            raise
+        await self._turns.lease()
 
     def give_back(self) -> None:
-        self._lease_after = asyncio.get_running_loop().time() + LEASE_PAUSE
-        self._set_busy(False)
-        self._next_turn()
+        """End the lease."""
+        self._turns.give_back_lease()
 
     async def in_turn(self, function: Callable[[], T]) -> T:
         """Within a lease, on the worker. Raises Refused, NotJudged; what breaks the project's files ends it."""
@@ -428,16 +322,6 @@ class Project:
         if isinstance(answer, Outcome):
             return answer
         raise answer
-
-    def _grant(self) -> bool:
-        """Give the turn to the next interactive transaction, if it may have it."""
-        while self._lessees and self._lessees[0].done():
-            self._lessees.popleft()
-        if not self._lessees or (self._waiting and asyncio.get_running_loop().time() < self._lease_after):
-            return False
-        self._set_busy(True)
-        self._lessees.popleft().set_result(None)
-        return True
 
     async def _take(self) -> None:
         """Within the turn: have what the cell has delivered so far."""
@@ -458,16 +342,14 @@ class Project:
         """Let the turn and the reads on their way end, answer nobody else, close every file. Again: nothing."""
         if self._closed:
             return
-        self._stopped = self._stopped or Unavailable("the project is being closed")
-        self._fail_waiting(self._stopped)
+        self._end(self._turns.ended or Unavailable("the project is being closed"))
         await asyncio.gather(*[guest.leave("the project is being closed") for guest in list(self.guests)])
         self._publisher.abandoned.set()
-        while self._busy:
-            await self._idle.wait()
+        while self._turns.busy:
+            await self._turns.idle()
         async with self._publishing:
             self._closed = True
-        if self._reading:
-            await asyncio.wait(set(self._reading))
+        await self.readers.end(self._turns.ended)
         self.feed.stir()
         await self._turn(self._close_files)
         if self._inbox is not None:
@@ -477,8 +359,7 @@ class Project:
 
     def _close_files(self) -> None:
         try:
-            while self._readers:
-                self._readers.pop()[1].close()
+            self.readers.close()
         finally:
             self._road.close()
 
@@ -486,33 +367,23 @@ class Project:
         return UpgradeReport(upgrade.kind, tuple(upgrade.steps), tuple(upgrade.reasons), self.version)
 
     def _next_turn(self) -> None:
-        if self._busy or self._queued or self._stopped is not None or self._grant():
+        if self._turns.taken(crowded=bool(self._waiting)):
             return
         tidy = self._road.checkpoint_due(bool(self._waiting))
         if not (self._waiting or tidy or self._road.behind):
             return
-        self._set_busy(True)
+        self._turns.begin()
         loop = asyncio.get_running_loop()
         if tidy:
             tidied = loop.run_in_executor(self._workers.turns, self._checkpoint)
             tidied.add_done_callback(lambda done: self._turned([], done))
             return
-        batch = self._gathered()
+        batch = self._waiting.batch()
         turn = loop.run_in_executor(self._workers.turns, self._road.travel, [mutation for mutation, _ in batch])
         turn.add_done_callback(lambda done: self._turned(batch, done))
 
-    def _gathered(self) -> list[tuple[Mutation, asyncio.Future[Outcome]]]:
-        """The next batch: those who have waited longest, at least one."""
-        batch: list[tuple[Mutation, asyncio.Future[Outcome]]] = []
-        size = 0
-        while self._waiting and len(batch) < BATCH and size < BATCH_BYTES:
-            batch.append(self._waiting.popleft())
-            size += batch[-1][0].size
-        self._waiting_bytes -= size
-        return batch
-
-    def _turned(self, batch: Sequence[tuple[Mutation, asyncio.Future[Outcome]]], done: asyncio.Future[Arrival]) -> None:
-        self._set_busy(False)
+    def _turned(self, batch: Sequence[Asked], done: asyncio.Future[Arrival]) -> None:
+        self._turns.finish()
         problem = done.exception()
         arrival = None if problem is not None else done.result()
         if problem is not None:
@@ -520,11 +391,10 @@ class Project:
         elif arrival is not None:
             self.arrived(arrival)
         for place, (mutation, future) in enumerate(batch):
-            if mutation.id is not None:
-                self._inflight.pop(mutation.id, None)
+            self._waiting.answered(mutation)
             if not future.done():
                 self._answer(mutation, future, _as_answer(problem) if arrival is None else arrival.answers[place])
-        if problem is not None and self._stopped is None and self._road.behind:  # the disk is full
+        if problem is not None and self._turns.ended is None and self._road.behind:  # the disk is full
             asyncio.get_running_loop().call_later(FULL_SECONDS, self.stir)
         else:
             self._next_turn()
@@ -546,8 +416,8 @@ class Project:
     def _stop_after(self, problem: BaseException) -> None:
         """A broken file is fail-stop: what was on its way is unknown, nothing more is taken. A full disk is not."""
         if not isinstance(problem, NotJudged):
-            self._stopped = stopped = Stopped(f"{type(problem).__name__}: {problem}")
-            self._fail_waiting(stopped)
+            stopped = Stopped(f"{type(problem).__name__}: {problem}")
+            self._end(stopped)
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": f"project {self.id} stopped", "exception": problem})
             if self._elsewhere is not None and isinstance(problem, Mismatch):
@@ -556,134 +426,21 @@ class Project:
                 self._elsewhere.broken(problem)
             loop.call_soon(lambda: self.when_stopped(self, stopped))  # behind the answers of those on their way
 
-    def _fail_waiting(self, problem: ShareliteError) -> None:
-        while self._lessees:
-            lessee = self._lessees.popleft()
-            if not lessee.done():
-                lessee.set_exception(problem)
-        while self._waiting:
-            mutation, future = self._waiting.popleft()
-            self._waiting_bytes -= mutation.size
-            if mutation.id is not None:
-                self._inflight.pop(mutation.id, None)
-            if not future.done():
-                future.set_exception(problem)
+    def _end(self, why: ShareliteError) -> None:
+        """Take nothing more; answer those who wait."""
+        self._turns.end(why)
+        self._waiting.fail(why)
 
     def _checkpoint(self) -> Arrival:
         self._road.checkpoint()
         return Arrival((), ())
 
-    def _set_busy(self, busy: bool) -> None:
-        self._busy = busy
-        if busy:
-            self._idle.clear()
-        else:
-            self._idle.set()
-
     async def _turn(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers.turns, function, *args)
-
-    def _read_commits(self, after: int, limit: int) -> list[EncodedCommit]:
-        connection = self._databases.log_reader()
-        try:
-            return commits(connection, after, limit, COMMITS_BYTES)
-        finally:
-            connection.close()
-
-    def borrow(self) -> Borrowed:
-        """A reader for oneself, until `bring_back`. On a reader's thread."""
-        return self._reader()
-
-    def bring_back(self, borrowed: Borrowed) -> None:
-        """Outside of a transaction. On a reader's thread."""
-        if len(self._readers) < READERS_KEPT and not borrowed[1].connection.in_transaction:
-            self._readers.append(borrowed)
-        else:
-            borrowed[1].close()
-
-    async def reading(self, function: Callable[..., T], *args: object) -> T:
-        """On a reader's thread. Whoever asked may go away meanwhile: the thread goes on, and the files stay open."""
-        if self._closed:
-            raise self._stopped or Unavailable("the project is closed")
-        reading = asyncio.get_running_loop().run_in_executor(self._workers.reads, function, *args)
-        self._reading.add(reading)
-        reading.add_done_callback(self._reading.discard)
-        return await asyncio.shield(reading)
-
-    def _with_reader(self, function: Callable[[Statements], T]) -> T:
-        borrowed = self.borrow()
-        try:
-            return function(borrowed[1])
-        finally:
-            self.bring_back(borrowed)
-
-    def _reader(self) -> tuple[int, Statements]:
-        while self._readers:
-            generation, reader = self._readers.pop()
-            if generation == self._databases.generation:
-                return generation, reader
-            reader.close()
-        return self._databases.generation, Statements(self._databases.data("read"), self._road.watch)
-
-
-class _Turnstile:
-    """Holds the project's turn for something that is not a batch."""
-
-    def __init__(self, project: Project) -> None:
-        self._project = project
-
-    async def __aenter__(self) -> None:
-        project = self._project
-        project._queued += 1
-        try:
-            while project._busy:
-                await project._idle.wait()
-        finally:
-            project._queued -= 1
-        if project._stopped is not None:
-            raise project._stopped
-        project._set_busy(True)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._project._set_busy(False)
-        self._project._next_turn()
-
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Wait for work that goes on when nobody waits for it any more (a socket that is gone, a server going down)."""
     return await asyncio.shield(asyncio.ensure_future(work))
-
-
-def open_road(
-    databases: Databases,
-    replicator: Replicator,
-    functions: Mapping[str, Function],
-    epoch: str,
-    inbox: InCell | None = None,
-) -> Road:
-    """Open the files of a project and bring them level. Blocks: call it on a worker."""
-    databases.resync()
-    try:
-        return Road(databases, replicator, functions, epoch, misread, inbox, Contract.parse)
-    except BaseException:
-        databases.close()
-        raise
-
-
-def misread(former: dict[str, Any], present: Rules, tables: Collection[str]) -> tuple[Fault, ...]:
-    """Why a push on these tables, made under a former contract, would be misread under the present one."""
-    assert isinstance(present, Contract), "a project follows a contract"
-    return compatible(Contract.parse(former), present, tables)
-
-
-def begin(road: Road, contract: Contract, by: str) -> None:
-    """Give a new project its first version: the schema commit of its contract, with its singletons."""
-    first: Sequence[Change] = singletons(contract)
-    road.change_schema(schema_change(contract, create_steps(contract), ()), by, first=first)
-
-
-def schema_change(contract: Contract, steps: Sequence[str], tightened: Sequence[str]) -> SchemaChange:
-    return SchemaChange(contract, contract.document, tuple(steps), tuple(tightened))
 
 
 def _as_answer(problem: BaseException | None) -> NotJudged:

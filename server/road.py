@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import apsw
 from msgspec import Struct
@@ -18,11 +18,13 @@ from msgspec import Struct
 from .cluster.alone import Verdict
 from .errors import NotJudged, NotLeading, Refused, Unavailable, UnknownOutcome
 from .model import Base, Call, Commit, CommitKind, Done, Edit, EncodedCommit, Fault, Key, Mutation, Outcome
+from .ports import Arrived, InCell, Replicator
+from .schemachange import SchemaChange, try_steps
 from .sql.guard import Watchdog
 from .sql.statements import Statements
 from .storage.databases import Databases
-from .sync import texts, wire
-from .sync.apply import Mismatch, run_steps
+from .sync import wire
+from .sync.apply import Mismatch
 from .sync.entry import Entry, Record, Recorded, Rehearsed, decode, encode
 from .sync.held import Held, Moved
 from .sync.ids import Ids
@@ -31,7 +33,6 @@ from .sync.recent import Recent
 from .sync.recovery import bring_forward, rebuild, replay
 from .sync.rehearsal import Judged, Rehearsal
 from .sync.rules import Rules
-from .sync.shape import quoted, shapes
 from .sync.statements import Function
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,6 @@ logger = logging.getLogger(__name__)
 #: Pages in the write-ahead log of data.db after which a checkpoint is due: between batches, and before the next one.
 CHECKPOINT_PAGES = 1000
 OVERDUE_PAGES = 8000
-TRIGGERED = "SELECT DISTINCT tbl_name FROM main.sqlite_schema WHERE type='trigger'"
 SCAN = 1000
 FORMER_KEPT = 1000
 SCAN_BYTES = 8 << 20
@@ -47,51 +47,6 @@ SCAN_BYTES = 8 << 20
 
 #: Why a push on these tables, made under a former contract document, would be misread under the present contract.
 Misread = Callable[[dict[str, Any], Rules, Collection[str]], tuple[Fault, ...]]
-
-
-class Replicator(Protocol):
-    """Makes an entry durable and ordered. Called on a worker thread, blocks; raises what the log raises.
-
-    `superseded`: something else came first; where there is an inbox, it is in there.
-    """
-
-    def replicate(self, log: Log, records: Sequence[Record], entry: Entry) -> Verdict: ...
-
-
-class Arrived(Protocol):
-    """One record that the cell has delivered, and the log that it was made for."""
-
-    @property
-    def seq(self) -> int: ...
-    @property
-    def kind(self) -> Any: ...
-    @property
-    def version(self) -> int | None: ...
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def epoch(self) -> str: ...
-    @property
-    def rows(self) -> bytes: ...
-    def fits(self, log: Position) -> bool: ...
-
-
-class InCell(Protocol):
-    """What comes to a project from its cell, in order (the body is `cluster/lane.py`). Worker thread."""
-
-    #: The row digest to state with the next proposal.
-    rows: bytes
-
-    def next(self) -> Arrived | None:
-        """The next one; it stays until `done`."""
-
-    def done(self) -> None: ...
-
-    def fetch(self, base: str) -> None:
-        """Have the file that the log goes on from in the project's folder, synced. Raises Unavailable."""
-
-    def agrees(self, seq: int, mine: bytes, stated: bytes) -> bool:
-        """Take note of the row digest here and at the proposer; whether they are equal."""
 
 
 class Arrival(Struct, frozen=True):
@@ -121,15 +76,6 @@ class Coming:
 
     def arrival(self, answers: Sequence[Outcome | NotJudged | None], made: Sequence[EncodedCommit] = ()) -> Arrival:
         return Arrival(tuple(answers), (*self.commits, *made), self.rules)  # type: ignore[arg-type]
-
-
-class SchemaChange(Struct, frozen=True):
-    """A new contract and the literal steps that lead to it. `tightened`: tables whose rows must be checked again."""
-
-    rules: Rules
-    document: dict[str, object]
-    steps: tuple[str, ...]
-    tightened: tuple[str, ...]
 
 
 class Road:
@@ -255,7 +201,7 @@ class Road:
         """Take a schema commit along the road. `first`: the changes that come with it (a new project's singletons)."""
         with self._room():
             self._level()
-            self._try_steps(change)
+            try_steps(self._databases, self.watch, change)
         position = self._log.position
         types = {name: table.types for name, table in change.rules.tables.items()}
         commit = Commit(
@@ -481,22 +427,6 @@ class Road:
         if rehearsed and self._rules is not None:
             self.follow(self._rules)
 
-    def _try_steps(self, change: SchemaChange) -> None:
-        """Run the steps in a transaction that is rolled back; raises Refused where existing rows do not fit."""
-        statements = Statements(self._databases.data("rehearse"), self.watch)
-        connection = statements.connection
-        try:
-            connection.execute("PRAGMA foreign_keys=OFF").fetchall()
-            connection.execute("BEGIN IMMEDIATE")
-            run_steps(connection, change.steps)
-            _check_triggers(statements)
-            _check_tightened(connection, change)
-            connection.execute("ROLLBACK")
-        except (apsw.SQLError, apsw.ConstraintError, Mismatch) as problem:
-            raise Refused("invalid", f"the contract's tables cannot be made: {problem}") from problem
-        finally:
-            statements.close()
-
     def _misread_by(self, former: str, tables: frozenset[str]) -> tuple[Fault, ...]:
         """Why a push made under a former contract cannot be understood; one that is not known here is simply tried."""
         known = self._former.get((former, tables))
@@ -523,42 +453,6 @@ def _commit(version: int, at: int, mutation: Mutation, found: Judged) -> Commit:
     body = mutation.body
     kind: CommitKind = "edit" if isinstance(body, Edit) else "call" if isinstance(body, Call) else "sql"
     return Commit(version, at, mutation.user, kind, found.changes, mutation.id, mutation.tag, found.skipped)
-
-
-def _check_triggers(statements: Statements) -> None:
-    """Stored triggers do nothing that SQL of others may not do. They run with every mutation, so it is found out here:
-    a statement is planned together with the triggers that it would run. Raises Refused."""
-    named: list[Any] = statements.connection.execute(TRIGGERED).fetchall()
-    known = shapes(statements.connection)
-    for (table,) in named:
-        if table not in known:
-            raise Refused("invalid", f"a trigger is about {table}, which is no table")
-        name, columns = quoted(table), (*known[table].key, *known[table].columns)
-        sets = ", ".join(f"{quoted(column)}={quoted(column)}" for column in columns)
-        for text in (f"INSERT INTO {name} DEFAULT VALUES", f"UPDATE {name} SET {sets}", f"DELETE FROM {name}"):
-            statements.describe(text)
-
-
-def _check_tightened(connection: apsw.Connection, change: SchemaChange) -> None:
-    faults: list[Fault] = []
-    for name in change.tightened:
-        table = change.rules.tables[name]
-        columns = texts.listed(tuple(table.types))
-        for row in connection.execute(f"SELECT {columns} FROM main.{quoted(name)}"):
-            cells = dict(zip(table.types, row, strict=True))
-            key = [cells[column] for column in table.key]
-            faults += [
-                Fault(fault.message, name, wire.encode_key(tuple(key)), fault.pointer)
-                for fault in table.check(cells, None)
-            ]
-            if len(faults) >= 20:
-                break
-    broken = connection.execute("PRAGMA foreign_key_check").fetchall()
-    faults += [
-        Fault(f"{table}: a reference to {parent} has no target", str(table)) for table, _, parent, _ in broken[:20]
-    ]
-    if faults:
-        raise Refused("invalid", f"existing rows do not fit the new contract: {faults[0].message}", tuple(faults))
 
 
 def _now() -> int:

@@ -17,7 +17,8 @@ import apsw
 
 from .errors import BadRequest, RateLimited, Refused, ShareliteError, Unavailable
 from .model import Done, Mutation, MutationId, Outcome, Result, Sql, Statement
-from .project import Borrowed, Project, to_its_end
+from .project import Project, to_its_end
+from .readers import Borrowed
 from .sql import answers, reading
 from .sql.guard import READ_SECONDS
 from .sql.lease import READING, WRITING, Lease, LeaseExpired
@@ -138,7 +139,7 @@ class Transaction:
             if kind == "schema":
                 raise Refused("failed", "the schema is changed outside of transactions, by requests of their own")
             if self._held is None and kind in ("read", "empty"):
-                return await self._project.reading(self._read, statement, place, more)
+                return await self._project.readers.run(self._read, statement, place, more)
             if self._held is None:
                 await self._take_turn()
             (found,) = await encoded([await self._write(statement)])
@@ -151,7 +152,7 @@ class Transaction:
     def _read(self, statement: Statement, place: int, more: More | None) -> bytes:
         """On a reader's thread."""
         if self._reader is None:
-            self._reader = self._project.borrow()
+            self._reader = self._project.readers.borrow()
             self._reader[1].connection.execute("BEGIN")
             self._base = position(self._reader[1].connection)
         statements = self._reader[1]
@@ -251,7 +252,7 @@ class Transaction:
     async def _return_reader(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None:
-            await self._project.reading(_returned, self._project, reader)
+            await self._project.readers.run(_returned, self._project, reader)
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:
@@ -373,4 +374,4 @@ def _returned(project: Project, reader: Borrowed) -> None:
     connection = reader[1].connection
     if connection.in_transaction:
         connection.execute("ROLLBACK")
-    project.bring_back(reader)
+    project.readers.bring_back(reader)

@@ -11,11 +11,13 @@ import apsw
 
 from .cluster.lane import Lane
 from .errors import Damaged, NotFound, Unavailable
+from .founding import begin, open_road
 from .model import Base
-from .project import Elsewhere, Project, Workers, begin, open_road
+from .ports import Elsewhere, Replicator
+from .project import Project, Workers
 from .publishing import Publisher
 from .records import CONTRACT
-from .road import Replicator, Road
+from .road import Road
 from .schema.contract import Contract
 from .storage.databases import Databases
 from .storage.files import Files

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sharelite.cluster.alone import Alone
+from sharelite.founding import begin, misread
 from sharelite.model import Call, Change, Edit, Expectation, Mutation, MutationId, Operation, Outcome, Sql, Statement
-from sharelite.project import begin, misread
+from sharelite.ports import Replicator
 from sharelite.publishing import Publisher
-from sharelite.road import Arrival, Replicator, Road
+from sharelite.road import Arrival, Road
 from sharelite.schema.contract import Contract
 from sharelite.storage.chunks import Chunks
 from sharelite.storage.databases import Databases

@@ -20,6 +20,12 @@ FLOORS = (
     ("routes", "sockets", "openapi", "inside"),
     (
         "project",
+        "ports",
+        "turns",
+        "waiting",
+        "readers",
+        "founding",
+        "schemachange",
         "publishing",
         "curator",
         "verifying",

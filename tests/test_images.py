@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from sharelite.cluster.alone import Alone
-from sharelite.project import misread
+from sharelite.founding import misread
 from sharelite.publishing import Publisher
 from sharelite.road import Road
 from sharelite.schema.contract import Contract

@@ -15,8 +15,8 @@ import pytest
 
 from sharelite.errors import CursorGone, Refused, Unavailable, UnknownOutcome
 from sharelite.model import Outcome
+from sharelite.ports import Replicator
 from sharelite.project import Project, Workers
-from sharelite.road import Replicator
 from sharelite.schema.contract import Contract
 from sharelite.sync.log import Log
 from tests.roads import SCENE, Client, databases, insert, new_road, publisher, put, update

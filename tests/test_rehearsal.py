@@ -12,11 +12,11 @@ import pytest
 
 from sharelite.errors import Refused, Unavailable
 from sharelite.model import Call, Change, Expectation, Mutation, Outcome, Sql, Statement
-from sharelite.project import schema_change
 from sharelite.road import Road
 from sharelite.schema.contract import Contract
 from sharelite.schema.steps import plan
 from sharelite.schema.tables import create_steps
+from sharelite.schemachange import schema_change
 from sharelite.sync.statements import Transaction
 from tests.roads import (
     SCENE,

@@ -12,9 +12,10 @@ import apsw
 import pytest
 
 from sharelite.cluster.alone import Alone
+from sharelite.founding import misread
 from sharelite.model import Fault, Key, Mutation, Outcome, Row, Sql, Statement
-from sharelite.project import misread
-from sharelite.road import Road, SchemaChange
+from sharelite.road import Road
+from sharelite.schemachange import SchemaChange
 from sharelite.sync import apply, capture
 from sharelite.sync.shape import quoted
 from tests.roads import databases, row_digest

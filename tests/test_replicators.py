@@ -14,8 +14,8 @@ from sharelite.cluster import cell as cells
 from sharelite.cluster.alone import Alone
 from sharelite.cluster.cell import Cell
 from sharelite.errors import NotLeading, OutOfOrder, UnknownOutcome
+from sharelite.founding import begin, open_road
 from sharelite.model import Outcome
-from sharelite.project import begin, open_road
 from sharelite.road import Road
 from sharelite.schema.contract import Contract
 from sharelite.storage.databases import Databases

@@ -264,7 +264,7 @@ def test_a_client_keeps_its_count_however_many_others_come(
 
 
 def test_large_mutations_do_not_travel_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # M34
-    monkeypatch.setattr("sharelite.project.MOST_WAITING_BYTES", 25 << 20)
+    monkeypatch.setattr("sharelite.waiting.MOST_WAITING_BYTES", 25 << 20)
 
     async def story(project: Project, ann: Client, files: _Watched) -> None:
         large = [msgspec.structs.replace(ann.mutation(put("note", f"n{i}")), size=6 << 20) for i in range(7)]
