@@ -21,7 +21,7 @@ from sharelite.app import Sharelite, create_app
 from sharelite.commands.listening import Server, configured
 from sharelite.commands.serve import bound
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 TEXT = {"type": "string"}
 NOTES: dict[str, Any] = {
     "type": "object",

@@ -22,7 +22,7 @@ from sharelite.cluster.raft.seal import FRAME, HELLO, MAGIC, Answerer, Dialer, N
 from sharelite.cluster.raft.transport import Transport
 from tests.raft_cells import KEY, RealCell
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 ANN, BOB = Member("ann", 1, "127.0.0.1:1"), Member("bob", 1, "127.0.0.1:2")
 
 

@@ -23,6 +23,7 @@ from sharelite.storage.databases import Databases
 from sharelite.storage.files import Files
 from sharelite.sync.log import Log
 from sharelite.sync.wire import decode_push
+from sharelite.turns import Turns
 from tests.roads import PROJECT, SCENE, Client, databases, insert, new_road, publisher, put
 
 
@@ -118,6 +119,21 @@ def test_an_upgrade_goes_on_when_whoever_asked_for_it_is_gone(tmp_path: Path) ->
         assert asking.cancelled() and (await project.image()).manifest.version == 3
 
     run(tmp_path, story, paused)
+
+
+def test_who_gives_up_a_place_in_line_holds_up_nobody() -> None:  # C54
+    async def story() -> None:
+        batches: list[bool] = []
+        turns = Turns(lambda: batches.append(turns.taken(crowded=True)))
+        turns.begin()
+        upgrade = asyncio.create_task(turns.own().__aenter__())
+        await asyncio.sleep(0)
+        turns.give_back()
+        upgrade.cancel()
+        await asyncio.gather(upgrade, return_exceptions=True)
+        assert batches == [True, False]
+
+    asyncio.run(story())
 
 
 def test_rows_that_break_a_new_unique_are_told(tmp_path: Path) -> None:  # C52
