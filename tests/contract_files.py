@@ -11,7 +11,7 @@ import apsw
 
 from sharelite.schema.bundle import read
 from sharelite.schema.contract import Contract
-from sharelite.schema.tables import create_steps, singletons
+from sharelite.schema.tables import create_steps, quoted, singletons
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "contracts"
@@ -53,9 +53,9 @@ def database(made: Contract) -> apsw.Connection:
 
 
 def insert(connection: apsw.Connection, table: str, row: dict[str, Any]) -> None:
-    columns = ",".join('"' + name.replace('"', '""') + '"' for name in row)
+    columns = ",".join(map(quoted, row))
     marks = ",".join("?" * len(row))
-    connection.execute(f'INSERT INTO "{table}"({columns}) VALUES({marks})', tuple(row.values())).fetchall()
+    connection.execute(f"INSERT INTO {quoted(table)}({columns}) VALUES({marks})", tuple(row.values())).fetchall()
 
 
 def rows(connection: apsw.Connection, name: str, *columns: str) -> list[dict[str, Any]]:

@@ -239,6 +239,7 @@ def test_an_expression_that_never_ends_runs_out_of_time(tmp_path: Path) -> None:
 
 
 def read_mutants(folder: Path, count: int, seed: int) -> dict[str, int]:
+    folder.mkdir(exist_ok=True)
     path = made(folder / "good.db", SAMPLE)
     run = [sys.executable, "-m", "tests.mutants", str(path), str(folder), str(count), str(seed)]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -255,4 +256,4 @@ def test_damaged_files_are_read_or_refused_and_nothing_else_happens(tmp_path: Pa
 @pytest.mark.long
 def test_ten_thousand_damaged_files_are_read_or_refused(tmp_path: Path) -> None:  # J7
     for seed in range(10):
-        assert set(read_mutants(tmp_path, 1000, 100 + seed)) <= {"made", "refused"}
+        assert set(read_mutants(tmp_path / str(seed), 1000, 100 + seed)) <= {"made", "refused"}

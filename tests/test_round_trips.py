@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import sqlite3
 import tempfile
+import zipfile
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -18,8 +20,9 @@ from hypothesis import strategies as st
 from sharelite.schema.contract import Contract
 from sharelite.schema.tables import quoted
 from sharelite.sync import wire
+from sharelite.transfer import commas
 from sharelite.transfer.building import build
-from sharelite.transfer.documents import NewIds, items
+from sharelite.transfer.documents import Item, NewIds, items
 from sharelite.transfer.exporting import write
 from sharelite.transfer.trees import written
 from tests.carrying import content
@@ -95,6 +98,53 @@ def test_a_random_file_comes_out_as_it_went_in(given: list[Any]) -> None:  # J1,
         assert content(folder / "back.db") == content(folder / "in.db")
 
 
+def values(connection: apsw.Connection, contract: Contract) -> dict[str, list[str]]:
+    """What every table holds, but for keys that only we know."""
+    found = {}
+    for table in contract.tables.values():
+        names = ", ".join(quoted(name) for name in table.columns if name != "_key")
+        rows = connection.execute(f"SELECT {names} FROM {quoted(table.name)}")
+        found[table.name] = sorted(repr([(type(cell), cell) for cell in row]) for row in rows)
+    return found
+
+
+def from_csv(contract: Contract, exported: bytes) -> apsw.Connection:
+    """A new project, each of its tables filled from its CSV."""
+    numbers = count(1)
+    new = NewIds(lambda: f"n{next(numbers)}", lambda: next(numbers))
+    texts = [exported]
+    if len(contract.tables) > 1:
+        archive = zipfile.ZipFile(io.BytesIO(exported))
+        texts = [archive.read(name) for name in archive.namelist()]
+    connection = database(contract)
+    for table, text in zip(contract.tables.values(), texts, strict=True):
+        written_in(connection, contract, items(text, "csv", contract, table.name, "i", new))
+    return connection
+
+
+@settings(suppress_health_check=list(HealthCheck), max_examples=40)
+@given(FILES)
+def test_a_random_file_comes_back_from_its_csv(given: list[Any]) -> None:  # J11, J15
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        foreign(folder / "in.db", given)
+        made = build(folder / "in.db", folder / "base.db", 60.0, lambda phase, done, of: None)
+        contract = Contract.parse(made.contract)
+        with open(folder / "out", "wb") as out:
+            write(folder / "base.db", "csv", out)
+        before = apsw.Connection(str(folder / "base.db"))
+        after = from_csv(contract, (folder / "out").read_bytes())
+        assert values(after, contract) == values(before, contract)
+        before.close()
+
+
+@given(st.lists(st.lists(st.text('a",\r\n ', max_size=4), min_size=1, max_size=3), max_size=4))
+def test_csv_of_other_programs_is_read_as_they_mean_it(rows: list[list[str]]) -> None:  # J11
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows(rows)
+    assert [[cell.text for cell in cells] for _, cells in commas.read(out.getvalue())] == rows
+
+
 def tree_of(connection: apsw.Connection, contract: Contract) -> bytes:
     out = io.BytesIO()
     written(connection, contract, out)
@@ -106,14 +156,18 @@ def filled(contract: Contract, tree: bytes) -> apsw.Connection:
     numbers = count(1)
     new = NewIds(lambda: f"n{next(numbers)}", lambda: next(numbers))
     connection = database(contract)
-    for item in items(tree, "json", contract, None, "i", new):
+    written_in(connection, contract, items(tree, "json", contract, None, "i", new))
+    return connection
+
+
+def written_in(connection: apsw.Connection, contract: Contract, found: list[Item]) -> None:
+    for item in found:
         for how, table, key, cells in item.changes:
             row = dict(zip(contract.tables[table].key, map(wire.decode_value, key), strict=True))
             row |= {name: wire.decode_value(value) for name, value in cells.items()}
             if how == "u":
                 connection.execute(f"DELETE FROM {quoted(table)}")
             insert(connection, table, row)
-    return connection
 
 
 def comes_back(contract: Contract, connection: apsw.Connection) -> None:

@@ -5,8 +5,6 @@ Plain: bytes in, row operations out, each fault with the line or place where it 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -16,11 +14,12 @@ from msgspec import Struct
 
 from ..errors import Refused, ShareliteError
 from ..model import Key, Row
-from ..schema.column import SCALARS, Column, WrongValue
+from ..schema.column import Column, WrongValue
 from ..schema.contract import Contract
 from ..schema.table import Table
 from ..schema.tree import flatten
 from ..sync import wire
+from . import commas
 
 Form = Literal["csv", "json", "ndjson", "geojson"]
 FORMS: dict[str, Form] = {
@@ -233,43 +232,53 @@ def _from_csv(content: bytes, table: Table, faults: list[DocumentFault]) -> _Tre
     except UnicodeDecodeError as problem:
         faults.append(DocumentFault(f"line {content.count(10, 0, problem.start) + 1}", "is not UTF-8 text"))
         return
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    names: list[str] | None = None
+    columns: list[Column | None] = []
     try:
-        names = next(reader, [])
-        columns = _columns(table, names, faults)
-        start = reader.line_num
-        for cells in reader:
-            place, start = f"line {start + 1}", reader.line_num
-            if not cells:
+        for number, cells in commas.read(text):
+            if names is None:
+                names = [cell.text for cell in cells]
+                columns = _columns(table, names, faults)
+                continue
+            place = f"line {number}"
+            if cells == [NOTHING] and not _says_something(columns):
                 continue
             if len(cells) != len(names):
                 faults.append(DocumentFault(place, f"has {len(cells)} values, the first line has {len(names)} names"))
                 continue
             yield place, _from_cells(columns, cells, place, faults)
-    except csv.Error as problem:
-        faults.append(DocumentFault(f"line {reader.line_num}", str(problem)))
+    except commas.NoCommas as problem:
+        faults.append(DocumentFault(f"line {problem.line}", problem.message))
+    if names is None:
+        faults.append(DocumentFault("line 1", "the names of the columns are needed"))
+
+
+NOTHING = commas.Cell("", False)
+
+
+def _says_something(columns: Sequence[Column | None]) -> bool:
+    """Whether an empty line is a row: one whose only value is NULL."""
+    return len(columns) == 1 and columns[0] is not None and not columns[0].required
 
 
 def _columns(table: Table, names: Sequence[str], faults: list[DocumentFault]) -> list[Column | None]:
     known = {column.origin: column for column in table.columns.values()} | dict(table.columns)
-    found = [known.get(name.strip()) for name in names]
+    found = [known.get(name) or known.get(name.strip()) for name in names]
     for name, column in zip(names, found, strict=True):
         if column is None:
             faults.append(DocumentFault("line 1", f"{table.name} has no property {name!r}; it has {', '.join(known)}"))
-    if not names:
-        faults.append(DocumentFault("line 1", "the names of the columns are needed"))
     return found
 
 
 def _from_cells(
-    columns: Sequence[Column | None], cells: Sequence[str], place: str, faults: list[DocumentFault]
+    columns: Sequence[Column | None], cells: Sequence[commas.Cell], place: str, faults: list[DocumentFault]
 ) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for column, cell in zip(columns, cells, strict=True):
-        if column is None or cell == "":
+        if column is None or (cell.text == "" and not (cell.in_quotes and _may_be_empty(column))):
             continue
         try:
-            _put(tree, column.path or (column.name,), _from_text(column, cell))
+            _put(tree, column.path or (column.name,), _from_cell(column, cell))
         except (ValueError, WrongValue) as problem:
             faults.append(DocumentFault(f"{place}, {column.pointer}", str(problem)))
     return tree
@@ -281,8 +290,19 @@ def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
     tree[path[-1]] = value
 
 
-def _from_text(column: Column, text: str) -> Any:
+def _may_be_empty(column: Column) -> bool:
+    return column.form == "base64" or _takes_text(column)
+
+
+def _takes_text(column: Column) -> bool:
+    if column.form == "plain":
+        return column.type == "TEXT" or "string" in column.kinds
+    return column.form == "any"
+
+
+def _from_cell(column: Column, cell: commas.Cell) -> Any:
     """A cell of CSV as the value that the column takes. Raises ValueError."""
+    text = cell.text
     if column.form == "base64" or (column.form == "plain" and column.type == "TEXT"):
         return text
     if column.form == "boolean":
@@ -291,12 +311,16 @@ def _from_text(column: Column, text: str) -> Any:
         return BOOLEANS[text.lower()]
     if column.form == "json":
         return json.loads(text, parse_constant=_no_number)
+    if cell.in_quotes and _takes_text(column):
+        return text
+    if column.form == "any" and (found := commas.bytes_of(cell)) is not None:
+        return found
     for kind in (int, float):
         try:
             return kind(text)
         except ValueError:
             continue
-    if column.type == "ANY" and ("string" in column.kinds or not column.kinds & SCALARS):
+    if _takes_text(column):
         return text
     raise ValueError(f"a number is needed, not {text[:80]!r}")
 

@@ -6,21 +6,21 @@ the declared types is what SQL text and CSV say.
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
 import json
 import os
 import zipfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
 import apsw
 
 from ..schema.contract import Contract
-from ..schema.plain import PlainTable, create_plain, plain_tables
+from ..schema.plain import PlainTable, create_plain, plain_name, plain_tables, shown_columns
+from ..schema.table import Table
 from ..schema.tables import quoted
+from . import commas
 from .trees import written
 
 PIECE = 1 << 20
@@ -47,7 +47,10 @@ def write(source: Path, form: str, out: IO[bytes]) -> None:
                 out.write(piece)
         return
     connection = apsw.Connection(str(clean), flags=apsw.SQLITE_OPEN_READONLY)
-    (_sql if form == "sql" else _csv)(connection, out)
+    if form == "sql":
+        _sql(connection, out)
+    else:
+        _csv(connection, contract, out)
     out.flush()
 
 
@@ -128,28 +131,31 @@ def _literal(column: str) -> str:
     return f"CASE WHEN typeof({column})='text' AND instr({column},char(0)) THEN {zeros} ELSE quote({column}) END"
 
 
-def _csv(connection: apsw.Connection, out: IO[bytes]) -> None:
-    """One table as it is; several as files in a ZIP archive."""
-    names = [name for name, _ in _schema(connection, "table")]
-    if len(names) == 1:
-        _csv_table(connection, names[0], out)
+def _csv(connection: apsw.Connection, contract: Contract, out: IO[bytes]) -> None:
+    """One table as it is; several as files in a ZIP archive, which is packed while the next lines are made."""
+    tables = list(contract.tables.values())
+    if len(tables) == 1:
+        for piece in _commas(connection, tables[0]):
+            out.write(piece)
         return
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, file in zip(names, _file_names(names), strict=True):
+    names = _file_names([plain_name(table) for table in tables])
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, ThreadPoolExecutor(1) as packer:
+        for table, file in zip(tables, names, strict=True):
             with archive.open(f"{file}.csv", "w", force_zip64=True) as entry:
-                _csv_table(connection, name, entry)
+                before: Future[int] | None = None
+                for piece in _commas(connection, table):
+                    if before is not None:
+                        before.result()
+                    before = packer.submit(entry.write, piece)
+                if before is not None:
+                    before.result()
 
 
-def _csv_table(connection: apsw.Connection, name: str, out: IO[bytes]) -> None:
-    """RFC 4180 with a line of names; NULL is nothing, bytes are base64."""
-    columns = _columns(connection, name)
-    text = io.TextIOWrapper(out, "utf-8", newline="", write_through=False)
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    for row in connection.execute(f"SELECT * FROM {quoted(name)} ORDER BY rowid"):
-        writer.writerow([base64.b64encode(cell).decode() if type(cell) is bytes else cell for cell in row])
-    text.flush()
-    text.detach()
+def _commas(connection: apsw.Connection, table: Table) -> Iterator[bytes]:
+    headings = [
+        commas.Heading(column.origin, column.type == "ANY", column.form == "any") for column in shown_columns(table)
+    ]
+    return commas.written(connection, plain_name(table), headings)
 
 
 def _file_names(names: Sequence[str]) -> list[str]:
