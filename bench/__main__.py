@@ -34,6 +34,7 @@ from . import (
     size,
     sql,
     throughput,
+    tokens,
     viewer,
 )
 from .figure import HEADINGS, Bench, Figure
@@ -45,6 +46,7 @@ FIGURES = {
     "sql": sql.measure,
     "fanout": fanout.measure,
     "images": images.measure,
+    "tokens": tokens.measure,
     "idle": idle.measure,
     "opening": opening.measure,
     "projects": projects.measure,

@@ -23,6 +23,12 @@ def test_a_slider_moves_what_both_windows_draw(windows: tuple[Scene, Scene]) -> 
     assert after["whole"] == uploads["whole"] and after["points"] > uploads["points"], "only that point goes to the GPU"
 
 
+def test_two_people_have_two_colours(windows: tuple[Scene, Scene]) -> None:
+    faces = "[...document.querySelectorAll('.face')].map((face) => face.style.background)"
+    for window in windows:
+        window.wait(f"() => {{ const all = {faces}; return all.length === 2 && all[0] !== all[1]; }}")
+
+
 def test_a_colour_reaches_the_pixels_of_the_other_window(windows: tuple[Scene, Scene]) -> None:
     ada, bob = windows
     city = ada.city(1)

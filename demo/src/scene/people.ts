@@ -26,7 +26,7 @@ export class People {
 
   constructor(private readonly store: Store, name: string) {
     this.me = { client: store.status.client, name, color: colorOf(store.status.client), editing: false };
-    this.stop = store.presence.subscribe((peers) => this.others.set(read(peers)));
+    this.stop = store.presence.subscribe((peers) => this.meet(read(peers)));
     this.others.set(read(store.presence.peers));
     this.send();
   }
@@ -36,9 +36,17 @@ export class People {
     this.stop();
   }
 
-  say(news: Partial<Pick<Person, 'at' | 'selected' | 'editing'>>): void {
+  say(news: Partial<Pick<Person, 'at' | 'selected' | 'editing' | 'color'>>): void {
     Object.assign(this.me, news);
     this.timer ??= setTimeout(() => this.send(), Math.max(0, EVERY_MS - (performance.now() - this.lastSent)));
+  }
+
+  /** Of two people with one colour the one with the later id takes another, as long as there is one. */
+  private meet(others: Person[]): void {
+    const twin = others.some(({ client, color }) => color === this.me.color && client < this.me.client);
+    const free = COLORS.find((color) => others.every((other) => other.color !== color));
+    if (twin && free) this.say({ color: free });
+    this.others.set(others);
   }
 
   private send(): void {
