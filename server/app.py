@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from . import inside
@@ -46,6 +47,7 @@ from .routes import cell, commits, contracts, exports, faults, images, imports, 
 from .routes.away import Away, answers
 from .routes.guard import Guard
 from .routes.house import House
+from .routes.swift import Swift
 from .schema.bundle import SUFFIX, read
 from .schema.contract import Contract
 from .sockets.hall import Hall
@@ -150,6 +152,11 @@ class Sharelite(Starlette):
             lifespan=lambda app: self.running(),
         )
         self.state.house = None
+        self.swift = Swift(settings, self.metrics, lambda: self.state.house)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not await self.swift.answer(scope, receive, send):
+            await super().__call__(scope, receive, send)
 
     def function(self, name: str) -> Callable[[Function], Function]:
         """Register a server function, before the start: `call` mutations run it inside the rehearsal."""

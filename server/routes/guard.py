@@ -98,9 +98,13 @@ class Guard:
         hosts = self._settings.hosts
         if hosts is None:
             return True
-        host = headers.get("host", "").lower()
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-        return name in hosts
+        return name_of(headers.get("host", "")) in hosts
+
+
+def name_of(host: str) -> str:
+    """What a Host header calls us, without the port."""
+    name, _, port = host.lower().rpartition(":")
+    return name if port.isdecimal() else host.lower()
 
 
 class _Passage:

@@ -142,6 +142,10 @@ class Images:
         with self._cache.reading(self._key(name_of(image)), image):
             yield
 
+    def was_read(self, image: Image) -> None:
+        """Somebody has read of it just now, at once."""
+        self._cache.was_read(self._key(name_of(image)))
+
     def retire_old(self, policy: ImagePolicy, now: float) -> list[Name]:
         """Forget what nobody needs any more; reads no manifest. Returns which."""
         found: list[Shown] = []
@@ -242,6 +246,10 @@ class Cache:
                 self._readers[key] -= 1
                 if not self._readers[key]:
                     del self._readers[key], self._held[key]
+
+    def was_read(self, key: Key) -> None:
+        with self._lock:
+            self._read[key] = time.time()
 
     def last_read(self, key: Key) -> float | None:
         """Seconds since 1970, infinity while somebody reads; None if nobody has since the start."""
