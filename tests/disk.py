@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -87,6 +88,11 @@ class DiskFiles(Files):
     def sync(self, path: Path) -> None:
         super().sync(path)
         self.disk.note(Step("sync", str(path)))
+
+    def sync_all(self, paths: Collection[Path]) -> None:
+        """One after the other, so that steps have an order."""
+        for path in paths:
+            self.sync(path)
 
     def rename(self, old: Path, new: Path) -> None:
         self.disk.note(Step("rename", str(old), 0, str(new).encode()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,6 +59,11 @@ class FaultyFiles(Files):
     def sync(self, path: Path) -> None:
         self.steps.pass_one(_no_space)
         super().sync(path)
+
+    def sync_all(self, paths: Collection[Path]) -> None:
+        """One after the other, so that steps have an order."""
+        for path in paths:
+            self.sync(path)
 
     def rename(self, old: Path, new: Path) -> None:
         self.steps.pass_one(_no_space)

@@ -105,6 +105,18 @@ def test_a_row_written_behind_our_back_is_noticed_and_repaired(
     assert road.row_digest == row_digest(tmp_path)
 
 
+def test_a_batch_larger_than_the_cache_is_not_taken_for_somebody_elses_write(
+    road: Road, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:  # L5
+    """Its rehearsal used to spill into the write-ahead log, which it started over behind a checkpoint."""
+    ann = Client(road)
+    for turn in range(3):
+        road.travel([ann.mutation(insert("note", f"{turn}-{n}", any="x" * 4000)) for n in range(900)])
+        road.checkpoint()
+    assert list(tmp_path.glob("data.db.damaged-*")) == [] and "rebuilding" not in caplog.text
+    assert rows(tmp_path, "SELECT count(*) FROM note") == [(2700,)]
+
+
 def test_a_damaged_database_file_is_made_anew(
     road: Road, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:  # L5

@@ -196,8 +196,7 @@ class Batch:
         self._files.sync_folder(self._chunks._folder)
 
     def _settle(self) -> None:
-        for path in self._waiting.values():
-            self._files.sync(path)
+        self._files.sync_all(self._waiting.values())
         for digest, path in self._waiting.items():
             self._files.rename(path, self._chunks.path(digest))
         self._waiting.clear()
