@@ -358,6 +358,11 @@ class Catalog:
         async with self.hold_any(project):
             pass
 
+    async def strays(self) -> set[str]:
+        """The folders that belong to no project."""
+        found: list[str] = await self._on(self._yard.folders)
+        return {project for project in found if self.known(project) is None}
+
     async def forget(self, project: str) -> None:
         """It was deleted: nothing of it stays here."""
         self._roll.drop(project)

@@ -56,8 +56,23 @@ class Following:
         self._own = own = await self._found()
         self._learnt = own.version
         await self._catalog.load(own)
+        await self._clear_away(own)
         self._learning = asyncio.create_task(self._learn_all(own))
         self._news.set()
+
+    async def _clear_away(self, own: Project) -> None:
+        """Remove what is left of projects that the catalog's log says are deleted. The rows that it begins with may be
+        behind deletions that the cell delivered meanwhile, or that this node did not bring to their end.
+
+        What the log does not name stays: its row may be on its way."""
+        strays, version = await self._catalog.strays(), 0
+        while strays and version < own.version:
+            for commit in await own.commits(version):
+                for change in decode_commit(commit.json).changes:
+                    if (change.table, change.op) == ("project", "d") and change.key[0] in strays:
+                        self._cell.forget(str(change.key[0]))
+                        await self._catalog.forget(str(change.key[0]))
+                version = commit.version
 
     @property
     def ready(self) -> bool:

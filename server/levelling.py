@@ -153,7 +153,7 @@ class Levelling:
         try:
             async with self._held(id) as project:
                 return (0, START) if project is None else (project.position.seq, project.position.digest)
-        except NotHere:
+        except (NotHere, NotFound):  # NotFound: it is being deleted, which `_ask` finds out
             return 0, START
 
     async def _ask(self, question: list[Any]) -> Any:

@@ -132,6 +132,10 @@ class Yard:
         self._files.remove_folder(self._data / "projects" / project)
         self._gallery.forget(project)
 
+    def folders(self) -> list[str]:
+        """The projects that have one."""
+        return self._files.folders(self._data / "projects")
+
     def was_published(self, project: str, version: int, hash: str) -> bool:
         """Whether there ever was this image, by the log."""
         reader = self._databases(project).log_reader()

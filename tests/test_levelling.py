@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from sharelite.catalog import Catalog
+from sharelite.cluster.lane import Lane
 from sharelite.project import Project
 from sharelite.sync.apply import Mismatch
 from tests.carrying import imported
@@ -82,6 +85,39 @@ def test_a_node_that_was_away_for_too_long_fetches_what_is_forgotten(cell: Compa
     assert texts(cell, "c", project, "?level=strict") == ["one", *map(str, range(20))]
     assert cell["c"].http.get(f"/v1/projects/{later}?level=strict").status_code == 200
     gone(cell, "c", dropped)
+
+
+def test_a_deletion_that_a_node_had_not_brought_to_its_end_is_ended_at_its_next_start(cell: Company) -> None:  # K55
+    project = cell.project()
+    folder = cell.folder / "c" / "projects" / project
+    assert folder.exists()
+    cell["b"].http.delete(f"/v1/projects/{project}")
+    gone(cell, "c", project)
+    away(cell, "c")
+    shutil.copytree(cell.folder / "c" / "catalog", folder)  # killed before it was removed
+    cell.start("c")
+    gone(cell, "c", project)
+
+
+def test_a_deletion_that_is_delivered_before_the_catalog_is_read_is_seen(cell: Company) -> None:  # K55, K62
+    stays, dropped = cell.project(), cell.project()
+    away(cell, "c")
+    cell["b"].http.delete(f"/v1/projects/{dropped}")
+    write(cell, "a", stays, "one")
+    found = Catalog.found
+
+    async def late(self: Catalog, lane: Lane) -> Project:
+        while lane.first() is None:
+            await asyncio.sleep(0.01)
+        return await found(self, lane)
+
+    Catalog.found = late  # type: ignore[method-assign]
+    try:
+        cell.start("c")
+    finally:
+        Catalog.found = found  # type: ignore[method-assign]
+    gone(cell, "c", dropped)
+    assert texts(cell, "c", stays, "?level=strict") == ["one"]
 
 
 def test_a_wiped_node_comes_back_with_everything(cell: Company) -> None:  # K62
