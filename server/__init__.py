@@ -14,7 +14,7 @@ DRIVER = frozenset(
     """BINARY Binary Conflict Connection ConnectionLost Cursor DATETIME DataError DatabaseError Date DateFromTicks Error
     IntegrityError InterfaceError InternalError LEGACY_TRANSACTION_CONTROL NUMBER NotSupportedError OperationalError
     OutcomeUnknown ProgrammingError ROWID ResultLost Row STRING Time TimeFromTicks Timestamp TimestampFromTicks Warning
-    apilevel connect feed paramstyle threadsafety""".split()
+    apilevel connect feed paramstyle sqlite_version sqlite_version_info threadsafety""".split()
 )
 
 

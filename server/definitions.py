@@ -41,6 +41,11 @@ _REFUSED = {
     apsw.SQLITE_TRANSACTION, apsw.SQLITE_SAVEPOINT,
 }  # fmt: skip
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
+_NAME = re.compile(r"""[^\W\d][\w$]*|"(?:[^"]|"")+"|`(?:[^`]|``)+`|\[[^\]]+\]""")
+_UNIQUE = re.compile(
+    rf"CONSTRAINT\s+(?P<name>{_NAME.pattern})\s+UNIQUE\s*\((?P<columns>\s*(?:{_NAME.pattern})(?:\s*,\s*(?:{_NAME.pattern}))*\s*)\)",
+    re.IGNORECASE,
+)
 _NOW = {"CURRENT_DATE": "date", "CURRENT_TIME": "time", "CURRENT_TIMESTAMP": "timestamp"}
 
 
@@ -197,6 +202,7 @@ class _Changed:
             if word in words:
                 raise Refused("invalid", f"a contract cannot say {what}")
         part = self._inferred(item.name)
+        self._name_unique(part["x-sql"])
         if "AUTOINCREMENT" in words:
             part["x-sql"]["autoincrement"] = True
         required = part["items"].get("required", [])
@@ -206,6 +212,18 @@ class _Changed:
             part["items"] = {"type": "object", "required": required, "properties": part["items"]["properties"]}
         self._parts[item.name] = part
 
+    def _name_unique(self, said: Document) -> None:
+        """`CONSTRAINT name UNIQUE (...)` names the index that it is, unless something else has the name."""
+        taken = {item.name.lower() for item in _items(self._scratch).values()}
+        for found in _UNIQUE.finditer(self._sql):
+            name, columns = _bare(found["name"]), [_bare(each) for each in _NAME.findall(found["columns"])]
+            fits = not name.startswith("_") and not name.lower().startswith("sqlite_") and name.lower() not in taken
+            for place, group in enumerate(said.get("unique", [])):
+                if fits and isinstance(group, list) and [each.lower() for each in columns] == [*map(str.lower, group)]:
+                    said["unique"][place] = {"columns": group, "name": name}
+                    taken.add(name.lower())
+                    break
+
     def _complete(self, part: Document, required: list[str], name: str, always: bool, default: str | None) -> None:
         """What inference, which looks at values, leaves out."""
         column = part["items"]["properties"].get(name)
@@ -214,7 +232,7 @@ class _Changed:
         if always and name not in required:
             required.append(name)
         if default is not None and default.upper() != "NULL":
-            column["x-sql"] = {**column.get("x-sql", {}), "initial": _initial(default)}
+            column["x-sql"] = {**column.get("x-sql", {}), "initial": _fitting(_initial(default), column)}
 
     def _alter(self, table: str, before: list[str], after: list[str]) -> None:
         gone, come = set(before) - set(after), [name for name in after if name not in before]
@@ -299,6 +317,22 @@ def _initial(default: str) -> Any:
     if _NUMBER.fullmatch(said):
         return float(said) if set(said) & set(".eE") else int(said)
     raise Refused("invalid", f"DEFAULT {default}: a contract has literal values, CURRENT_DATE, _TIME and _TIMESTAMP")
+
+
+def _bare(name: str) -> str:
+    """A name without its quotes."""
+    quote = name[0]
+    return name if quote not in '"`[' else name[1:-1] if quote == "[" else name[1:-1].replace(quote * 2, quote)
+
+
+def _fitting(value: Any, column: Document) -> Any:
+    """A literal as a column of its declared type would keep it: `DEFAULT '10'` of an INTEGER is a number."""
+    if isinstance(value, str) and column.get("type") in ("integer", "number") and _NUMBER.fullmatch(value.strip()):
+        number = float(value)
+        return int(number) if column["type"] == "integer" and number.is_integer() else number
+    if isinstance(value, int | float) and column.get("type") == "string" and "contentEncoding" not in column:
+        return str(value)
+    return value
 
 
 def _instead(old: Document, new: Document) -> str:

@@ -36,6 +36,10 @@ apilevel = "2.0"
 threadsafety = 2
 paramstyle: Literal["qmark"] = "qmark"
 
+#: The oldest SQLite that a server has.
+sqlite_version_info = (3, 54, 1)
+sqlite_version = ".".join(map(str, sqlite_version_info))
+
 Date, Time, Timestamp = datetime.date, datetime.time, datetime.datetime
 DateFromTicks, TimestampFromTicks = datetime.date.fromtimestamp, datetime.datetime.fromtimestamp
 Binary = memoryview
@@ -59,5 +63,5 @@ __all__ = [
     "ConnectionLost", "Cursor", "DataError", "DatabaseError", "Date", "DateFromTicks", "Error", "IntegrityError",
     "InterfaceError", "InternalError", "NotSupportedError", "OperationalError", "OutcomeUnknown", "ProgrammingError",
     "ResultLost", "Row", "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks", "Warning", "apilevel", "connect",
-    "feed", "paramstyle", "threadsafety",
+    "feed", "paramstyle", "sqlite_version", "sqlite_version_info", "threadsafety",
 ]  # fmt: skip

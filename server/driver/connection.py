@@ -51,6 +51,8 @@ class Connection:
         self._sender, self._count = secrets.token_hex(16), 0
         self._autocommit, self._isolation_level = autocommit, isolation_level
         self.row_factory: Callable[[Cursor, tuple[Any, ...]], Any] | None = None
+        #: How a transaction begins where autocommit is off: `deferred`, `immediate` or `read_only`.
+        self.mode = "deferred"
         #: Rows that this connection changed so far.
         self.total_changes = 0
         #: The newest version of the project that this connection has seen; no later read of it shows an older one.
@@ -144,6 +146,25 @@ class Connection:
             except Lost:
                 return  # the server rolls back what belonged to a connection that is gone
 
+    def ping(self) -> None:
+        """Whether a server answers; it begins nothing. Raises ConnectionLost where none does, or where the one went
+        that had the transaction."""
+        with self._lock:
+            self._check()
+            ask: Callable[[Wire], Answer] = lambda wire: wire.ask("ping")  # noqa: E731
+            self._inside(ask) if self.in_transaction else self._line.repeat(ask)
+
+    def contract(self) -> dict[str, Any]:
+        """The JSON Schema document of the project's contract, as it is now."""
+        with self._lock:
+            self._check()
+            document: dict[str, Any] = self._line.contract()["document"]
+            return document
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def close(self) -> None:
         """What is open is rolled back. More than once is no harm."""
         self._closed = True
@@ -213,7 +234,7 @@ class Connection:
         if self.in_transaction or self._autocommit is True:
             return
         if self._autocommit is False:
-            self.begin()
+            self.begin(self.mode)
         elif not reads and self._isolation_level is not None:
             self.begin(LEVELS[self._isolation_level])
 
@@ -223,7 +244,7 @@ class Connection:
             raise ProgrammingError(f"{first_word(sql)} has no parameters")
         if first_word(sql) in SAVEPOINTS:
             if self._autocommit is False and not self.in_transaction:
-                self.begin()
+                self.begin(self.mode)
             if not self.in_transaction:
                 raise OperationalError(f"{first_word(sql)} needs a transaction: BEGIN first", "bad_request")
         ask: Callable[[Wire], Answer] = lambda wire: wire.ask("sql", statements=[sql])  # noqa: E731

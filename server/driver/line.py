@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from .address import Address
@@ -74,6 +75,15 @@ class Line:
                     self._hosts.append(self._hosts.pop(0))
         raise ConnectionLost(f"no server answers within {self.timeout:g} s ({'; '.join(reasons)})", "unavailable")
 
+    def contract(self) -> Any:
+        """The contract of the project, as `GET .../contract` answers. Raises as `repeat` does."""
+
+        def ask(wire: Wire) -> Any:
+            path = f"/{quote(str(self._project), safe='')}/contract"
+            return fetched(self.address, wire.host, path, self.timeout)
+
+        return self.repeat(ask)
+
     def close(self) -> None:
         if self._wire is not None:
             self._wire.close()
@@ -81,7 +91,7 @@ class Line:
     def _open(self, host: str, seconds: float) -> Wire:
         if self._project is None:
             self._project = project_id(self.address, host, seconds)
-        return Wire(self.address.desk(host, self._project), self.address.token, seconds, self._kept)
+        return Wire(host, self.address.desk(host, self._project), self.address.token, seconds, self._kept)
 
     def _patience(self) -> Iterator[float]:
         """The seconds that are left before each attempt: one always, others after growing pauses."""
@@ -96,10 +106,19 @@ class Line:
 def project_id(address: Address, host: str, seconds: float) -> str:
     """The id of the project that the address names by id or name; what is in no list is taken for an id. Raises Lost,
     and what `refusal` gives."""
+    listed = fetched(address, host, "", seconds)["projects"]
+    wanted = address.project
+    if any(each["id"] == wanted for each in listed):
+        return wanted
+    return next((str(each["id"]) for each in listed if each["name"].casefold() == wanted.casefold()), wanted)
+
+
+def fetched(address: Address, host: str, path: str, seconds: float) -> Any:
+    """What GET /v1/projects and `path` gives. Raises Lost, and what `refusal` gives."""
     headers = {} if address.token is None else {"Authorization": f"Bearer {address.token}"}
     try:
-        with urlopen(Request(f"{address.http(host)}/v1/projects", headers=headers), timeout=seconds) as answer:
-            listed = json.load(answer)["projects"]
+        with urlopen(Request(f"{address.http(host)}/v1/projects{path}", headers=headers), timeout=seconds) as answer:
+            return json.load(answer)
     except HTTPError as problem:
         if problem.code >= 500:
             raise Lost(f"HTTP {problem.code}") from problem
@@ -107,7 +126,3 @@ def project_id(address: Address, host: str, seconds: float) -> str:
             raise refusal(json.load(problem)) from None
     except (URLError, OSError, ValueError) as problem:
         raise Lost(str(problem)) from problem
-    wanted = address.project
-    if any(each["id"] == wanted for each in listed):
-        return wanted
-    return next((str(each["id"]) for each in listed if each["name"].casefold() == wanted.casefold()), wanted)

@@ -36,12 +36,12 @@ class Prepared(NamedTuple):
 class Wire:
     """From the handshake to the end. Whoever calls holds a lock."""
 
-    def __init__(self, url: str, token: str | None, timeout: float, kept: int) -> None:
+    def __init__(self, host: str, url: str, token: str | None, timeout: float, kept: int) -> None:
         """Connects and says hello. Raises Lost, and what `refusal` gives where the server will not have it.
 
         `timeout`: seconds for each of the two. `kept`: statements that stay prepared.
         """
-        self._held = ExitStack()
+        self.host, self._held = host, ExitStack()
         try:
             dialled = connect(url, open_timeout=timeout, compression=None, max_size=None, close_timeout=1)
             self._socket = self._held.enter_context(dialled)
