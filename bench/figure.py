@@ -55,6 +55,8 @@ class Bench:
     history: int = 1_000_000
     projects: int = 10_000
     megabytes: int = 1_000
+    #: What takes minutes in its real size takes it.
+    full: bool = False
     _made: int = field(default=0, init=False)
 
     def data(self) -> Path:
