@@ -125,7 +125,8 @@ def follower_with(cell: Cellular, project: str) -> NodeProcess:
 
 async def spread(server: NodeProcess, projects: Sequence[str], seconds: float) -> float:
     """Commits per second over several projects at once."""
-    writers = [(await open_writers(server, project, 1))[0] for project in projects]
+    first = time.time_ns() % 2**40
+    writers = [(await open_writers(server, project, 1, first))[0] for project in projects]
     start = time.perf_counter()
     for writer in writers:
         writer.more(IN_FLIGHT)

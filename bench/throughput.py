@@ -49,8 +49,9 @@ async def load(server: RunningServer, project: str, seconds: float) -> tuple[flo
     return done / elapsed, busy / elapsed
 
 
-async def open_writers(server: RunningServer, project: str, count: int) -> list[Writer]:
-    clients, values = [new_client() for _ in range(count)], itertools.count(1)
+async def open_writers(server: RunningServer, project: str, count: int, first: int = 1) -> list[Writer]:
+    """`first`: the smallest value that they write."""
+    clients, values = [new_client() for _ in range(count)], itertools.count(first)
     return [Writer(await connect(server.port, project, client), client, values) for client in clients]
 
 
