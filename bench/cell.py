@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import uvloop
 
@@ -205,45 +205,41 @@ def fill(leader: NodeProcess, name: str, megabytes: int) -> None:
         assert status == 200, answer
 
 
-class Moment(NamedTuple):
-    """When a write was due, and when its commit was in hand."""
-
-    due: float
-    done: float
-
-
 class Steady(threading.Thread):
-    """One writer at a steady pace; a commit's latency counts from when it was due, so that no pause is left out."""
+    """One writer who sends at a steady pace, whatever has come back; `latencies` are from sending to the commit."""
 
     def __init__(self, node: NodeProcess, project: str) -> None:
         super().__init__(name="steady")
-        self._node, self._project = node, project
+        self._client = new_client()
+        self._line = Line(node.port, project, self._client)
         self._over = threading.Event()
-        self.moments: list[Moment] = []
-
-    @property
-    def latencies(self) -> list[float]:
-        return [moment.done - moment.due for moment in self.moments]
+        self._sent: list[float] = []
+        self.latencies: list[float] = []
 
     @contextmanager
     def writing(self) -> Iterator[Steady]:
+        hearing = threading.Thread(target=self._hear, name="hearing")
         self.start()
+        hearing.start()
         try:
             yield self
         finally:
             self._over.set()
-            self.join(PATIENCE)
+            self.join()
+            hearing.join()
+            self._line.close()
 
     def run(self) -> None:
-        client = new_client()
-        line = Line(self._node.port, self._project, client)
-        due, counter = time.perf_counter(), 0
+        began = time.perf_counter()
         while not self._over.is_set():
-            counter, due = counter + 1, due + 1 / A_SECOND
-            time.sleep(max(0.0, due - time.perf_counter()))
-            line.send(push(client, counter, ground.set_cell(counter, 3, time.time_ns() % 2**40)))
-            mine = f'"id":["{client}",{counter}]'.encode()
-            while mine not in line.receive():
-                pass
-            self.moments.append(Moment(due, time.perf_counter()))
-        line.close()
+            counter = len(self._sent) + 1
+            time.sleep(max(0.0, began + counter / A_SECOND - time.perf_counter()))
+            self._sent.append(time.perf_counter())
+            self._line.send(push(self._client, counter, ground.set_cell(counter, 3, time.time_ns() % 2**40)))
+
+    def _hear(self) -> None:
+        mine = re.compile(rf'"id":\["{self._client}",(\d+)\]'.encode())
+        while not self._over.is_set() or len(self.latencies) < len(self._sent):
+            counters = mine.findall(self._line.receive())
+            now = time.perf_counter()
+            self.latencies += [now - self._sent[int(counter) - 1] for counter in counters]

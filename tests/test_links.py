@@ -128,6 +128,31 @@ def test_who_asks_learns_whether_the_question_may_have_arrived() -> None:  # K57
     story(told)
 
 
+def test_a_question_does_not_wait_for_a_node_that_is_given_up() -> None:  # K57
+    async def told(a: Links, b: Links) -> None:
+        await b.close()
+        while a.reachable():
+            await asyncio.sleep(0)
+        asking = asyncio.create_task(a.ask("b", "echo", 1, 600))
+        await asyncio.sleep(0)
+        a.abandon("b")
+        with pytest.raises(Unreachable) as lost:
+            await asking
+        assert not lost.value.asked
+
+    story(told)
+
+
+def test_questions_wait_for_a_link_and_arrive_in_order() -> None:  # K57
+    async def told(a: Links, b: Links) -> None:
+        b.answer("echo", _echo)
+        assert not a.reachable()
+        answers = await asyncio.gather(*[a.ask("b", "echo", number) for number in range(50)])
+        assert answers == [["a", number] for number in range(50)]
+
+    story(told)
+
+
 def test_a_link_comes_back_by_itself() -> None:  # K57
     async def told(a: Links, b: Links) -> None:
         b.answer("echo", _echo)

@@ -75,7 +75,9 @@ class Line:
         self._back = back
         self._socket: ClientConnection | None = None
         self._sealed: Sealed | None = None
-        self._up = asyncio.Event()
+        self._up = False
+        #: Those whose question waits for the link, in order.
+        self._waiting: list[asyncio.Future[None]] = []
         self._number = 0
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
@@ -83,14 +85,14 @@ class Line:
 
     @property
     def up(self) -> bool:
-        return self._up.is_set()
+        return self._up
 
     async def ask(self, name: str, content: Any, seconds: float) -> Any:
         """The answer. Raises Unreachable, Told."""
         asked = False
         try:
             async with asyncio.timeout(seconds):
-                await self._up.wait()
+                await self._until_up()
                 self._number += 1
                 answer = self._open[self._number] = asyncio.get_running_loop().create_future()
                 asked = True
@@ -105,16 +107,28 @@ class Line:
             self._send(NEWS, 0, name, content)
 
     def abandon(self) -> None:
-        """Wait for no answer any more: whoever asked learns that it was lost."""
+        """Wait for no answer any more: whoever asked learns that it was lost, or that the question was never sent."""
         lost, self._open = self._open, {}
-        for waiting in lost.values():
-            if not waiting.done():
-                waiting.set_exception(Unreachable(self.node, True))
+        for asked, futures in ((True, list(lost.values())), (False, self._waiting)):
+            for waiting in futures:
+                if not waiting.done():
+                    waiting.set_exception(Unreachable(self.node, asked))
 
     async def close(self) -> None:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
+
+    async def _until_up(self) -> None:
+        """Raises Unreachable where it is given up meanwhile."""
+        if self.up:
+            return
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.remove(waiting)
 
     def _send(self, kind: int, number: int, name: str, content: Any) -> None:
         self._outgoing.put_nowait(msgpack.packb([kind, number, name, content]))
@@ -137,7 +151,10 @@ class Line:
 
     async def _talk(self, socket: ClientConnection, sealed: Sealed) -> None:
         self._outgoing = asyncio.Queue()
-        self._up.set()
+        self._up = True
+        for caller in self._waiting:
+            if not caller.done():
+                caller.set_result(None)
         self._back(self.node)
         sender = asyncio.create_task(_send_all(socket, sealed, self._outgoing))
         try:
@@ -150,7 +167,7 @@ class Line:
                     else:
                         waiting.set_exception(Told(*content))
         finally:
-            self._up.clear()
+            self._up = False
             sender.cancel()
             self.abandon()
 
