@@ -281,11 +281,13 @@ class Sharelite(Starlette):
             node.run(node.register(me))
             house = self._house(catalog, Signer.of(plan.key), node)
             node.following.altered = house.hall.review
+            node.accord.dismissed = house.dismiss
             node.following.gone = lambda project: house.hall.dismiss(project, NotFound("project", project))
             yield house
         finally:
             await node.hand_over()
             await node.following.close()
+            await node.accord.close()
             await catalog.close()
             await node.close()
 

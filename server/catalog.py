@@ -21,7 +21,16 @@ import msgspec
 from .cluster.cell import Cell
 from .cluster.lane import Lane
 from .config import Limits
-from .errors import AlreadyExists, NotFound, NotLeading, Refused, ShareliteError, Unavailable, UnknownOutcome
+from .errors import (
+    AlreadyExists,
+    NotFound,
+    NotLeading,
+    Quarantined,
+    Refused,
+    ShareliteError,
+    Unavailable,
+    UnknownOutcome,
+)
 from .life import State
 from .memory import give_back
 from .model import Base, Edit, Mutation, Operation
@@ -71,6 +80,8 @@ class Catalog:
         #: Projects that a task of this process is making or deleting; and whose files it is just making.
         self._unfinished: set[str] = set()
         self._making: set[str] = set()
+        #: Why projects are not served on this node of a cell.
+        self.aside: dict[str, Quarantined] = {}
         #: The nodes of the cell, by id.
         self.nodes: dict[str, NodeRecord] = {}
         self._own: Project | None = None
@@ -119,14 +130,16 @@ class Catalog:
         """The open project: opened on first use and brought to the newest additive version of its contract, and open
         until the end of the `with`.
 
-        Raises NotFound; TooManyOpen; Damaged or apsw errors where its files cannot be read.
+        Raises NotFound; TooManyOpen; Quarantined; Damaged or apsw errors where its files cannot be read.
         """
         self.record(project)
+        if project in self.aside:
+            raise self.aside[project].with_traceback(None)
         async with self.hold_any(project) as opened:
             yield opened
 
     def hold_any(self, project: str) -> AbstractAsyncContextManager[Project]:
-        """`hold`, also of one that is being made."""
+        """`hold`, also of one that is being made or repaired."""
         return self._openings.hold(project)
 
     async def greet(self, opened: Project) -> None:
@@ -357,6 +370,20 @@ class Catalog:
         """Open a project, which may be one that is being made, for what the cell has delivered."""
         async with self.hold_any(project):
             pass
+
+    async def put_away(self, project: str, told: ShareliteError) -> None:
+        """Close it, and put its files where they can be looked at: it is made anew. `told` to whoever waits for it."""
+        await self._openings.retire(project, told)
+        await self._on(self._seen.forget, project)
+        await self._on(self._yard.put_away, project)
+
+    async def start_over(self) -> None:
+        """Before the start: put the catalog's own files away, if they were left behind."""
+        await self._on(self._yard.start_over)
+
+    def leave_behind(self) -> None:
+        """Have the next start put the catalog's own files away."""
+        self._yard.leave_behind()
 
     async def strays(self) -> set[str]:
         """The folders that belong to no project."""

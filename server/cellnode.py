@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from .accord import Accord
 from .bases import Bases
 from .catalog import Catalog
 from .cluster.cell import Cell
@@ -67,8 +68,11 @@ class CellNode:
     async def start(self, catalog: Catalog, joins: NodeRecord | None = None) -> None:
         """Begin with Raft, and wait until there is a catalog. `joins`: this node, as it is to be made a member."""
         self.catalog = catalog
+        await catalog.start_over()
         self.following = Following(catalog, self.cell, self.broken, self.differs)
         self.levelling = Levelling(self.cell, self.links, catalog, self.following, self._files, self._data)
+        self.accord = Accord(self.cell, self.links, catalog, self.levelling, self.hand_over, self._ended)
+        self.cell.doubted = self._passed_on(self.accord.doubt)
         self.cell.unattended = self._passed_on(self.following.attend)
         self.cell.changed = self._passed_on(self._role_changed)
         self.cell.failed = self._passed_on(self._ended)
@@ -158,11 +162,9 @@ class CellNode:
         return self.cell.delivered
 
     def differs(self, project: str, why: str) -> None:
-        """This replica of a project is set aside; the others go on. Who leads with one that differs hands over."""
-        logger.critical("project %s is set aside on this node: %s", project, why)
-        self.cell.lane(project).set_aside(why)
-        if self.cell.leading:
-            self.run(self.hand_over())
+        """This replica of a project cannot take what the cell says; the others decide who is wrong."""
+        logger.critical("project %s does not take what the cell says: %s", project, why)
+        self.accord.doubt(project, None, stuck=True)
 
     def broken(self, problem: BaseException) -> None:
         """Files cannot be written or read: this node must not go on as if they could."""
@@ -267,7 +269,7 @@ class CellNode:
     def trouble(self) -> list[str]:
         """Why this node should not be asked now; empty while all is well."""
         found = [] if self.cell.role.leader_node is not None else ["the cell has no leader"]
-        return found + [f"project {lane.project} differs from the cell" for lane in self.cell.differing()]
+        return found + self.accord.trouble()
 
     async def led_by_another(self) -> None:
         """Until another node leads, as far as is known here. Raises NotLeading if that takes long."""
@@ -294,7 +296,10 @@ class CellNode:
         self.run(self._lead() if role.leader else self._step_back())
 
     async def _lead(self) -> None:
-        """What was interrupted is the new leader's to finish."""
+        """What was interrupted is the new leader's to finish. Who has a replica that differs leads only if nobody else
+        can."""
+        if self.accord.differing:
+            await self.hand_over()
         try:
             await self.catalog.lead()
             await self.led()
@@ -311,7 +316,8 @@ class CellNode:
 
     async def _asked_barrier(self, node: str, strict: Any) -> int:
         try:
-            return await asyncio.wrap_future(self.cell.port.read_barrier(bool(strict)))
+            index = await asyncio.wrap_future(self.cell.port.read_barrier(bool(strict)))
+            return min(index, self.cell.delivered)  # the log's own records, of an election say, are delivered to nobody
         except NotJudged:
             raise NotHere from None
 
@@ -337,12 +343,12 @@ class CellNode:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _passed_on(self, function: Callable[[Any], None]) -> Callable[[Any], None]:
+    def _passed_on(self, function: Callable[..., None]) -> Callable[..., None]:
         """For the port's thread: the same on the loop, if that still runs."""
 
-        def call(argument: Any) -> None:
+        def call(*arguments: Any) -> None:
             if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(function, argument)
+                self._loop.call_soon_threadsafe(function, *arguments)
 
         return call
 

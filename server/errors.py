@@ -222,16 +222,12 @@ class ContractInvalid(ShareliteError):
         return self.errors
 
 
-class Quarantined(ShareliteError):
-    """This replica of the project differs from its log; it serves nothing until it is repaired."""
-
-    code = "quarantined"
+class Quarantined(Unavailable):
+    """This replica of the project differs from those of the cell; it serves nothing until it is repaired."""
 
     def __init__(self, project: str, why: str) -> None:
-        self.project, self.why = project, why
-
-    def __str__(self) -> str:
-        return f"project {self.project} is set aside on this node: {self.why}"
+        super().__init__(f"project {project} is set aside on this node: {why}", 2.0)
+        self.project = project
 
 
 class Damaged(ShareliteError):

@@ -142,12 +142,12 @@ class Following:
                     lane.close()
                 elif not self._catalog.making(project):
                     await self._catalog.take(project)
+            except (Mismatch, Damaged, apsw.CorruptError, apsw.NotADBError) as problem:
+                self._differs(project, str(problem))
+                return
             except ShareliteError as problem:
                 logger.error("project %s does not take what the cell delivers: %s", project, problem)
                 await asyncio.sleep(PAUSE)
-            except Mismatch as problem:
-                self._differs(project, str(problem))
-                return
             except (apsw.Error, OSError) as problem:
                 logger.exception("project %s does not take what the cell delivers", project)
                 self._broken(problem)

@@ -26,6 +26,7 @@ from .errors import NotFound, NotJudged, ShareliteError
 from .following import Following
 from .project import Project
 from .storage.files import Files
+from .sync.digest import chain
 from .sync.log import records
 from .yard import CATALOG_ID, NotHere
 
@@ -99,20 +100,20 @@ class Levelling:
     async def install(self, index: int) -> None:
         """Have everything up to a record that the journals have no more, from the logs of other nodes."""
         logger.info("fetching what the journals have forgotten", extra={"index": index})
-        await self._fetch(CATALOG_ID, index)
+        await self.fetch(CATALOG_ID, index)
         await self._following.level(CATALOG_ID, index)
         while not self._following.ready:
             await asyncio.sleep(PAUSE)
         for record in list(self._catalog.records()):
             if record.state != "deleting":
-                await self._fetch(record.id, index)
+                await self.fetch(record.id, index)
         for lane in self._cell.lanes():
             while lane.first() is not None:
                 await asyncio.sleep(PAUSE)
         await self.trim()
 
     async def _sync(self, lane: Lane, upto: int) -> None:
-        async with self._held(lane.project) as project:
+        async with self.held(lane.project) as project:
             if project is None:
                 lane.close()
                 return
@@ -120,7 +121,8 @@ class Levelling:
             await project.sync(lane.synced)
 
     @asynccontextmanager
-    async def _held(self, id: str) -> AsyncIterator[Project | None]:
+    async def held(self, id: str) -> AsyncIterator[Project | None]:
+        """A project, open until the end of the `with`; None: there is none."""
         if id == CATALOG_ID:
             yield self._catalog.own
         elif self._catalog.known(id) is None:
@@ -129,12 +131,13 @@ class Levelling:
             async with self._catalog.hold_any(id) as project:
                 yield project
 
-    async def _fetch(self, id: str, index: int) -> None:
-        """Put into a project's lane what its log lacks, page by page. What is lost on the way is asked for again."""
+    async def fetch(self, id: str, index: int, right: frozenset[str] | None = None) -> None:
+        """Put into a project's lane what its log lacks, page by page, and checked. What is lost on the way is asked for
+        again. `right`: of these nodes only; None: of any."""
         seq, digest = await self._position(id)
         lane = self._cell.lane(id)
         while True:
-            answer = await self._ask([id, seq, index])
+            answer = await self._ask([id, seq, index], right)
             if answer is None:
                 return  # deleted meanwhile
             epoch, base, page = answer
@@ -142,7 +145,9 @@ class Levelling:
                 raise ShareliteError(f"project {id}: the log here is not on the way of the cell's")
             for number, kind, version, body, chained in page:
                 item = Item(id, epoch, b"", seq, digest[:DIGEST_BYTES], b"", number, kind, version, body)
-                self._cell.put(lane, index, item)
+                if chain(digest, body) != chained:
+                    raise ShareliteError(f"project {id}: entry {number} is damaged where it was fetched from")
+                self._cell.put(lane, index, item, fetched=True)
                 seq, digest = number, chained
             if not page:
                 return
@@ -151,16 +156,17 @@ class Levelling:
 
     async def _position(self, id: str) -> tuple[int, bytes]:
         try:
-            async with self._held(id) as project:
+            async with self.held(id) as project:
                 return (0, START) if project is None else (project.position.seq, project.position.digest)
         except (NotHere, NotFound):  # NotFound: it is being deleted, which `_ask` finds out
             return 0, START
 
-    async def _ask(self, question: list[Any]) -> Any:
+    async def _ask(self, question: list[Any], right: frozenset[str] | None) -> Any:
         """Ask the leader first, then the others, until one knows. None: there is no such project there."""
         while True:
             leader = self._cell.role.leader_node
-            nodes = sorted(self._links.nodes(), key=lambda node: (node != leader, node not in self._links.reachable()))
+            asked = [node for node in self._links.nodes() if right is None or node in right]
+            nodes = sorted(asked, key=lambda node: (node != leader, node not in self._links.reachable()))
             for node in nodes:
                 try:
                     return await self._links.ask(node, "log", question, ASK_SECONDS)
@@ -178,7 +184,7 @@ class Levelling:
         if self._cell.delivered < index:
             raise Behind
         await self._following.level(CATALOG_ID, index)
-        async with self._held(id) as project:
+        async with self.held(id) as project:
             if project is None:
                 raise NotFound("project", id)
             lane = self._cell.lane(id)

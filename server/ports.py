@@ -40,7 +40,10 @@ class Arrived(Protocol):
     def epoch(self) -> str: ...
     @property
     def rows(self) -> bytes: ...
+    @property
+    def base_seq(self) -> int: ...
     def fits(self, log: Position) -> bool: ...
+    def contradicts(self, log: Position) -> bool: ...
 
 
 class InCell(Protocol):
@@ -59,6 +62,12 @@ class InCell(Protocol):
 
     def agrees(self, seq: int, mine: bytes, stated: bytes) -> bool:
         """Take note of the row digest here and at the proposer; whether they are equal."""
+
+    def doubt(self, seq: int, last: int) -> None:
+        """Have the cell find out who is right about what there is after an entry; `last`: the last one that is here."""
+
+    def mark(self, seq: int, log: bytes, rows: bytes) -> None:
+        """Keep in mind what the digests are here after an entry."""
 
 
 class Elsewhere(Protocol):

@@ -16,7 +16,17 @@ from typing import Any, TypeVar
 import apsw
 from msgspec import Struct
 
-from .errors import CursorGone, NotJudged, NotLeading, Refused, ShareliteError, Stopped, Unavailable, UnknownOutcome
+from .errors import (
+    CursorGone,
+    Damaged,
+    NotJudged,
+    NotLeading,
+    Refused,
+    ShareliteError,
+    Stopped,
+    Unavailable,
+    UnknownOutcome,
+)
 from .model import EncodedCommit, Mutation, Outcome
 from .ports import Elsewhere, Guest, Wakes
 from .publishing import Publisher
@@ -41,6 +51,8 @@ T = TypeVar("T")
 FULL_SECONDS = 1.0
 LEVEL_SECONDS = 0.001
 ABREAST_SECONDS = 5.0
+#: Files that can be read and are not what they should be; other nodes of a cell have them right.
+WRONG = (Mismatch, Damaged, apsw.CorruptError, apsw.NotADBError)
 
 
 class Workers(Struct, frozen=True):
@@ -192,6 +204,11 @@ class Project:
             self.stir()
             await self._turns.idle()
             await asyncio.sleep(LEVEL_SECONDS)
+
+    async def mark(self) -> None:
+        """Keep in mind what the digests are now, between two turns."""
+        async with self._turns.own():
+            await self._turn(self._road.mark)
 
     async def sync(self, synced: Callable[[], None]) -> None:
         """Make the files durable as they are, between two turns; `synced` is called before the next one."""
@@ -420,7 +437,7 @@ class Project:
             self._end(stopped)
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": f"project {self.id} stopped", "exception": problem})
-            if self._elsewhere is not None and isinstance(problem, Mismatch):
+            if self._elsewhere is not None and isinstance(problem, WRONG):
                 self._elsewhere.differs(self.id, str(problem))
             elif self._elsewhere is not None:
                 self._elsewhere.broken(problem)

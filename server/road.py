@@ -338,6 +338,7 @@ class Road:
             return "committed"
         if self._inbox is not None:
             self._inbox.rows = self._rows()
+            self.mark()
         return self._replicator.replicate(self._log, rehearsed.records, rehearsed.entry)
 
     def _take(self, came: Coming) -> None:
@@ -348,6 +349,9 @@ class Road:
         while (record := self._inbox.next()) is not None:
             if record.fits(self._log.position):
                 self._receive(self._inbox, record, came)
+            elif record.contradicts(self._log.position):
+                self.mark()
+                self._inbox.doubt(record.base_seq, self._log.position.seq)
             self._inbox.done()
 
     def _receive(self, inbox: InCell, record: Arrived, came: Coming) -> None:
@@ -389,7 +393,14 @@ class Road:
         elif not self._doubted:
             self._doubted = True
             self._make_anew("its rows are not those of the cell")
-            inbox.agrees(seq, self._rows(), stated)
+            if not inbox.agrees(seq, self._rows(), stated):
+                inbox.doubt(seq, seq)
+        self.mark()
+
+    def mark(self) -> None:
+        """Keep in mind what the digests are now, for other nodes of the cell."""
+        if self._inbox is not None and self._apply.position.seq == self._log.position.seq:
+            self._inbox.mark(self._log.position.seq, self._log.position.digest, self._rows())
 
     def _rows(self) -> bytes:
         return self._apply.row_digest.to_bytes(16, "big")

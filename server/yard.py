@@ -21,12 +21,14 @@ from .road import Road
 from .schema.contract import Contract
 from .storage.databases import Databases
 from .storage.files import Files
-from .storage.images import Gallery
+from .storage.images import FOLDER, Gallery
 from .storage.seen import Look
 from .sync.log import published
 from .sync.statements import Function
 
 CATALOG_ID = "0" * 32
+#: Says that the catalog is to be fetched anew.
+LEFT = "catalog-differs"
 
 
 class NotHere(Unavailable):
@@ -131,6 +133,30 @@ class Yard:
         """Remove the files of a project; none there is fine."""
         self._files.remove_folder(self._data / "projects" / project)
         self._gallery.forget(project)
+
+    def put_away(self, project: str) -> None:
+        """Put log and database of a closed project aside, over what was put there before; its images go."""
+        databases = self._databases(project)
+        for path in (databases.log_path, databases.data_path):
+            for ending in ("", "-wal", "-shm"):
+                old = path.with_name(path.name + ending)
+                if old.exists():
+                    old.replace(path.with_name(f"{path.name}.differed{ending}"))
+        self._files.remove_folder(databases.data_path.parent / FOLDER)
+        self._files.make_folder(databases.data_path.parent)
+        self._files.sync_folder(databases.data_path.parent)
+        self._gallery.forget(project)
+
+    def leave_behind(self) -> None:
+        """The catalog's own files are put away at the next start."""
+        self._files.write(self._data / LEFT, b"")
+
+    def start_over(self) -> None:
+        """Before anything is open: put the catalog's own files away, if `leave_behind` said so."""
+        if (self._data / LEFT).exists():
+            self.put_away(CATALOG_ID)
+            self._files.unlink(self._data / "level")
+            self._files.unlink(self._data / LEFT)
 
     def folders(self) -> list[str]:
         """The projects that have one."""

@@ -140,6 +140,17 @@ def test_a_client_that_comes_from_another_node_is_not_told_that_it_is_ahead(cell
         assert ben.hear()["commits"][0]["v"] == version
 
 
+def test_what_was_acknowledged_is_read_right_after_an_election(tmp_path: Path) -> None:  # K59
+    with company(tmp_path) as made:
+        project = made.project()
+        write(made, "a", project, "one")
+        (leader,) = [node for node in "abc" if made.node(node).cell.leading]
+        made.memory.elect("b" if leader != "b" else "c")
+        for node in "abc":
+            for level in ("linearizable", "strict"):
+                assert texts(made, node, project, f"?level={level}") == ["one"]
+
+
 def test_a_leader_that_reaches_nobody_proves_nothing(tmp_path: Path) -> None:  # K59
     with company(tmp_path) as made:
         project = made["a"].project()

@@ -38,7 +38,19 @@ FLOORS = (
         "tokens",
         "following",
     )
-    + ("levelling", "introduction", "cellnode", "transfer", "yard", "roll", "shelf", "upgrades", "openings", "life")
+    + (
+        "accord",
+        "levelling",
+        "introduction",
+        "cellnode",
+        "transfer",
+        "yard",
+        "roll",
+        "shelf",
+        "upgrades",
+        "openings",
+        "life",
+    )
     + ("bases",),
     ("sync", "schema", "storage", "sql", "cluster", "driver"),
     ("model", "errors", "constraints", "values", "names", "records", "survey", "config", "logs", "memory", "metrics"),

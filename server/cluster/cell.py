@@ -75,8 +75,8 @@ class Cell:
         self.install: Callable[[int], None] = lambda index: None
         #: Asked on a worker: have the file that a project's log goes on from.
         self.fetch_base: Callable[[str, str], None] = lambda project, base: None
-        #: Told on a worker: the rows of a project are not those of whoever proposed (`lane.compared`).
-        self.differs: Callable[[Lane], None] = lambda lane: None
+        #: Told on a worker: a project is not what whoever proposed has, after the entry of that seq.
+        self.doubted: Callable[[str, int], None] = lambda project, seq: None
         #: The newest record that was put into lanes.
         self.delivered = 0
         #: Up to here every file of this node had everything when it was last synced.
@@ -117,18 +117,12 @@ class Cell:
         with self._lock:
             lane = self._lanes.get(project)
             if lane is None:
-                lane = self._lanes[project] = Lane(project, self._nobody_there, self._freed, self._differ, self._base)
+                lane = self._lanes[project] = Lane(project, self._nobody_there, self._freed, self._doubt, self._base)
             return lane
 
     def lanes(self) -> list[Lane]:
         with self._lock:
             return list(self._lanes.values())
-
-    def differing(self) -> list[Lane]:
-        """Projects whose rows here were not those of whoever proposed last."""
-        return [
-            lane for lane in self.lanes() if lane.compared is not None and lane.compared.mine != lane.compared.stated
-        ]
 
     def forget(self, project: str) -> None:
         """The project is deleted."""
@@ -168,11 +162,11 @@ class Cell:
             while self._bytes > MOST_BYTES and not self._stopped:
                 self._room.wait(1.0)
 
-    def put(self, lane: Lane, index: int, item: Item) -> None:
-        """Into a lane, as of a record. Any thread."""
+    def put(self, lane: Lane, index: int, item: Item, fetched: bool = False) -> None:
+        """Into a lane, as of a record; `fetched`: from another node's log. Any thread."""
         with self._room:
             self._bytes += len(item.body)
-        lane.put_at(index, item)
+        lane.put_at(index, item, fetched)
 
     def on_role(self, role: Role) -> None:
         """Port's thread."""
@@ -233,8 +227,8 @@ class Cell:
     def _base(self, project: str, base: str) -> None:
         self.fetch_base(project, base)
 
-    def _differ(self, lane: Lane) -> None:
-        self.differs(lane)
+    def _doubt(self, lane: Lane, seq: int) -> None:
+        self.doubted(lane.project, seq)
 
     def _nobody_there(self, project: str) -> None:
         self.unattended(project)

@@ -7,13 +7,13 @@ that a full disk loses nothing.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from .payload import Item
+from .payload import DIGEST_BYTES, Item
 
 
 class Delivered(Struct, frozen=True, gc=False):
@@ -21,6 +21,10 @@ class Delivered(Struct, frozen=True, gc=False):
 
     index: int
     item: Item
+
+
+#: So many of the last digests of a project are known, to be compared with those of other nodes.
+MARKS = 512
 
 
 class Compared(NamedTuple):
@@ -39,7 +43,7 @@ class Lane:
         project: str,
         unattended: Callable[[str], None],
         freed: Callable[[int], None],
-        differs: Callable[[Lane], None],
+        doubted: Callable[[Lane, int], None],
         bases: Callable[[str, str], None],
     ) -> None:
         self.project = project
@@ -50,20 +54,25 @@ class Lane:
         self.unsynced: int | None = None
         #: The latest comparison of rows.
         self.compared: Compared | None = None
-        self._unattended, self._freed, self._differs, self._bases = unattended, freed, differs, bases
+        #: By seq: the log digest and the row digest here after that entry.
+        self.marks: OrderedDict[int, bytes] = OrderedDict()
+        self._unattended, self._freed, self._doubted, self._bases = unattended, freed, doubted, bases
         self._items: deque[Delivered] = deque()
+        #: What comes while the log is fetched from another node; it follows that.
+        self._later: deque[Delivered] | None = None
         self._changed = threading.Condition()
         self._awaited = False
         self._closed = False
-        #: Why it was set aside.
-        self.why = ""
 
-    def put_at(self, index: int, item: Item) -> None:
-        """Port's thread."""
+    def put_at(self, index: int, item: Item, fetched: bool = False) -> None:
+        """Port's thread; `fetched`: the event loop's, of what comes from another node's log."""
         delivered = Delivered(index, item)
         with self._changed:
             if self._closed:
                 self._freed(len(delivered.item.body))
+                return
+            if self._later is not None and not fetched:
+                self._later.append(delivered)
                 return
             self._items.append(delivered)
             if self.unsynced is None:
@@ -93,20 +102,50 @@ class Lane:
         """Take note of the row digest here and at the proposer, before the record after `seq`; whether they are equal.
         Worker thread."""
         self.compared = Compared(seq, mine, stated)
-        if mine != stated:
-            self._differs(self)
         return mine == stated
 
-    def set_aside(self, why: str) -> None:
-        """What comes cannot be brought into the files: nothing more is taken until this node starts again."""
-        self.why = why
-        self.close()
+    def doubt(self, seq: int, last: int) -> None:
+        """Have it found out who is right: what another node proposed does not go with what there is after an entry.
+        `last`: the last one that is here. Worker thread."""
+        with self._changed:
+            for known in [known for known in self.marks if known > last]:
+                del self.marks[known]
+        self._doubted(self, seq)
 
-    @property
-    def differs(self) -> bool:
-        """Whether the rows here were others when they were compared last, or cannot be compared."""
-        compared = self.compared
-        return bool(self.why) or (compared is not None and compared.mine != compared.stated)
+    def mark(self, seq: int, log: bytes, rows: bytes) -> None:
+        """Keep in mind what the digests are here after an entry. Worker thread."""
+        with self._changed:
+            self.marks[seq] = log[:DIGEST_BYTES] + rows
+            self.marks.move_to_end(seq)
+            while len(self.marks) > MARKS:
+                self.marks.popitem(last=False)
+
+    def known(self) -> dict[int, bytes]:
+        """The marks as they are now. Any thread."""
+        with self._changed:
+            return dict(self.marks)
+
+    def hold_back(self, level: int) -> None:
+        """Forget what waits, which another node's log has as well, and keep what comes until `go_on`. The journal keeps
+        everything after `level` meanwhile."""
+        with self._changed:
+            left = sum(len(each.item.body) for each in self._items)
+            self._items.clear()
+            self.marks.clear()
+            self.compared = None
+            self._later = deque() if self._later is None else self._later
+            self.unsynced = level + 1
+            self._changed.notify_all()
+        self._freed(left)
+
+    def go_on(self) -> None:
+        """What was kept follows now."""
+        with self._changed:
+            self._items.extend(self._later or ())
+            self._later = None
+            self._changed.notify_all()
+        if self.first() is not None:
+            self.call()
 
     def first(self) -> Delivered | None:
         """The next one; it stays until `done`."""
@@ -154,7 +193,9 @@ class Lane:
         with self._changed:
             self._closed = True
             left = sum(len(each.item.body) for each in self._items)
+            left += sum(len(each.item.body) for each in self._later or ())
             self._items.clear()
+            self._later = None
             self.unsynced = None
             self._changed.notify_all()
         self._freed(left)

@@ -49,6 +49,14 @@ class Item(Struct, frozen=True, gc=False):
         """Whether the log is where this record was made for; if not, it is there already or was superseded."""
         return self.base_seq == log.seq and self.base == log.digest[:DIGEST_BYTES]
 
+    def contradicts(self, log: Standing) -> bool:
+        """Whether no cell could have brought it to this log: its proposer had applied everything that was committed
+        before it, so he is where this log is, or it has passed him. (`rows` is stated by the first record of a proposal
+        only; those behind it may have lost it.)"""
+        if not self.rows:
+            return False
+        return self.base_seq > log.seq or (self.base_seq == log.seq and self.base != log.digest[:DIGEST_BYTES])
+
 
 def pack(items: Sequence[Item]) -> bytes:
     packed: bytes = msgpack.packb(

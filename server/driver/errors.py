@@ -97,7 +97,7 @@ CLASSES: dict[str, type[DatabaseError]] = {
     **dict.fromkeys(("invalid", "exists", "unique", "reference", "required", "cycle"), IntegrityError),
     **dict.fromkeys(("failed", "bad_request", "not_found", "already_exists", "contract_given"), ProgrammingError),
     **dict.fromkeys(("over_budget", "too_large"), DataError),
-    **dict.fromkeys(("internal", "damaged", "quarantined", "id_reused", "foreign_client"), InternalError),
+    **dict.fromkeys(("internal", "damaged", "id_reused", "foreign_client"), InternalError),
     "conflict": Conflict,
     "unknown": OutcomeUnknown,
 }

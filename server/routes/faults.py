@@ -53,7 +53,6 @@ STATUS = {
     "header_too_large": 431,
     "internal": 500,
     "damaged": 500,
-    "quarantined": 503,
     "unavailable": 503,
     "unknown": 503,
 }

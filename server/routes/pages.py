@@ -89,7 +89,7 @@ async def metrics(request: Request) -> Response:
     here.metrics.count(here.catalog.counts())
     if here.node is not None:
         cell = here.node.cell
-        here.metrics.cell(cell.leading, cell.role.term, cell.delivered, cell.waiting, len(cell.differing()))
+        here.metrics.cell(cell.leading, cell.role.term, cell.delivered, cell.waiting, here.node.accord.differing)
     return Response(here.metrics.page(), headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
 
 

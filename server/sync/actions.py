@@ -20,7 +20,6 @@ CLOSE_CODES = {
     "unavailable": TRY_LATER,
     "restart": RESTART,
     "internal": INTERNAL,
-    "quarantined": INTERNAL,
 }
 
 

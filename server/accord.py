@@ -1,0 +1,190 @@
+"""Whether the replicas of a cell agree, and what becomes of one that does not (SPEC K70 to K73).
+
+Each entry states what its proposer's rows and log were before it. Who finds something else asks all nodes what they
+have, and the majority decides: a replica that differs serves nothing, says so, and is fetched anew from those that have
+it right. Its node leads nothing meanwhile. Event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from .catalog import Catalog
+from .cluster.agreement import Judgement, Marks, judge
+from .cluster.cell import Cell
+from .cluster.lane import Lane
+from .cluster.links import Links, Told, Unreachable
+from .errors import NotFound, Quarantined, ShareliteError
+from .levelling import Behind, Levelling
+from .yard import CATALOG_ID, NotHere
+
+logger = logging.getLogger(__name__)
+
+ASK_SECONDS = 15.0
+#: How long a node that is asked may take to have everything that the asking one has.
+BEHIND_SECONDS = 5.0
+PAUSE = 0.05
+#: Until all are asked again where a majority could not be heard or a repair did not come to its end.
+AGAIN_SECONDS = 2.0
+
+
+class Accord:
+    """`aside`: why a project is not served here. `yielding`: have somebody else lead; `ended`: this node has to end;
+    `dismissed`: send away whoever is on a project."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        links: Links,
+        catalog: Catalog,
+        levelling: Levelling,
+        yielding: Callable[[], Awaitable[None]],
+        ended: Callable[[str], None],
+    ) -> None:
+        self._cell, self._links, self._catalog, self._levelling = cell, links, catalog, levelling
+        self._yielding, self._ended = yielding, ended
+        self.dismissed: Callable[[str, ShareliteError], None] = lambda project, problem: None
+        #: Differences that nobody could decide yet: the seq, or None where this replica cannot be asked.
+        self._doubts: dict[str, asyncio.Task[None]] = {}
+        self._stuck: set[str] = set()
+        links.answer("digests", self._asked_digests)
+        links.answer("doubt", self._asked_doubt)
+
+    def trouble(self) -> list[str]:
+        """What is not as it should be, in sentences."""
+        found = [str(problem) for problem in self._catalog.aside.values()]
+        doubted = [project for project in self._doubts if project not in self._catalog.aside]
+        return found + [f"project {project} differs between nodes of the cell" for project in doubted]
+
+    @property
+    def differing(self) -> int:
+        """Projects that are not served here."""
+        return len(self._catalog.aside)
+
+    def doubt(self, project: str, seq: int | None, stuck: bool = False) -> None:
+        """Something is not as another node has it. `stuck`: this replica does not take what comes."""
+        if stuck:
+            self._stuck.add(project)
+        if project not in self._doubts:
+            task = self._doubts[project] = asyncio.create_task(self._settle(project, seq))
+            task.add_done_callback(lambda _: self._doubts.pop(project, None))
+
+    async def close(self) -> None:
+        tasks = list(self._doubts.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _settle(self, project: str, seq: int | None) -> None:
+        """Until the majority has decided, and this replica is as it says."""
+        told = False
+        while project == CATALOG_ID or self._catalog.known(project) is not None:
+            repaired = False
+            try:
+                judgement = await self._judged(project, seq)
+                if judgement.word != "agrees":
+                    logger.critical("project %s: this replica %s", project, judgement.word)
+                if not told:  # whoever is wrong has to find out as well
+                    self._links.tell_all("doubt", [project, seq])
+                    told = True
+                if judgement.word == "agrees":
+                    self._catalog.aside.pop(project, None)
+                    logger.warning("project %s agrees with the cell", project)
+                    return
+                if judgement.word == "differs":
+                    await self._repair(project, judgement.right)
+                    repaired = True
+                elif judgement.word == "nobody":
+                    await self._set_aside(project, "no two nodes of the cell have the same; look at them all")
+            except (ShareliteError, OSError) as problem:
+                logger.error("project %s is not settled yet: %s", project, problem)
+            if repaired:
+                seq = None
+            else:
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _judged(self, project: str, seq: int | None) -> Judgement:
+        index = self._cell.delivered
+        others = self._links.nodes()
+        asked = [self._told(node, project, index) for node in others]
+        mine, *answers = await asyncio.gather(self._marks(project, index), *asked)
+        told: dict[str, Marks | None] = {self._links.me: mine}
+        told |= {node: answer for node, answer in zip(others, answers, strict=True) if answer is not False}
+        return judge(self._links.me, told, len(others) + 1, seq)
+
+    async def _told(self, node: str, project: str, index: int) -> Any:
+        """What a node has; False where it does not answer."""
+        try:
+            answer = await self._links.ask(node, "digests", [project, index], ASK_SECONDS)
+            return None if answer is None else {seq: digests for seq, digests in answer}
+        except (Unreachable, Told) as problem:
+            logger.warning("node %s cannot say how project %s is there: %s", node, project, problem)
+            return False
+
+    async def _marks(self, project: str, index: int) -> dict[int, bytes] | None:
+        """What this replica had after its last entries, as of an index; None where it is out of order."""
+        if project in self._stuck:
+            return None
+        lane = self._cell.lane(project)
+        try:
+            async with self._levelling.held(project) as opened:
+                if opened is None:
+                    raise NotFound("project", project)
+                await opened.level(lambda: lane.waits_for(index))
+                await opened.mark()
+        except NotHere:
+            return None
+        return lane.known()
+
+    async def _asked_digests(self, node: str, content: Any) -> list[tuple[int, bytes]] | None:
+        project, index = content
+        try:
+            async with asyncio.timeout(BEHIND_SECONDS):
+                while self._cell.delivered < index:
+                    await asyncio.sleep(PAUSE)
+        except TimeoutError:
+            raise Behind from None
+        marks = await self._marks(project, index)
+        return None if marks is None else list(marks.items())
+
+    async def _asked_doubt(self, node: str, content: Any) -> None:
+        project, seq = content
+        if project not in self._doubts:
+            judgement = await self._judged(project, seq)
+            if judgement.word != "agrees":
+                self.doubt(project, seq)
+
+    async def _set_aside(self, project: str, why: str) -> None:
+        """Serve it no more, and lead nothing."""
+        if project == CATALOG_ID:
+            self._catalog.leave_behind()
+            self._ended(f"the catalog differs from that of the cell ({why}); the next start fetches it anew")
+            raise Quarantined(project, why)
+        if project not in self._catalog.aside:
+            problem = self._catalog.aside[project] = Quarantined(project, why)
+            self.dismissed(project, problem)
+        await self._yielding()
+
+    async def _repair(self, project: str, right: frozenset[str]) -> None:
+        """Put away what is here, and take the log from nodes that have it right."""
+        await self._set_aside(project, f"it differs from nodes {', '.join(sorted(right))}; it is fetched from them")
+        lane = self._cell.lane(project)
+        lane.hold_back(self._cell.level)
+        self._stuck.add(project)  # it has nothing to say until it has everything
+        try:
+            await self._catalog.put_away(project, Quarantined(project, "it is fetched anew"))
+            await self._levelling.fetch(project, self._cell.delivered, right)
+        finally:
+            lane.go_on()
+        await self._drained(project, lane)
+        self._stuck.discard(project)
+        logger.warning("project %s was fetched anew", project)
+
+    async def _drained(self, project: str, lane: Lane) -> None:
+        async with self._levelling.held(project) as opened:
+            if opened is not None:
+                await opened.level(lambda: lane.first() is not None)

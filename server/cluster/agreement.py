@@ -1,0 +1,53 @@
+"""Which nodes of a cell have a project right: decided by the digests that they had after the same entry (SPEC K70)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+#: By seq: the log digest and the row digest that a node had there. What it had long ago is not in it.
+Marks = Mapping[int, bytes]
+
+Word = Literal["agrees", "differs", "nobody", "undecided"]
+
+
+class Judgement(Struct, frozen=True):
+    """Of one node's replica. `right`: the nodes that have it as most do; empty where that is not known."""
+
+    word: Word
+    right: frozenset[str] = frozenset()
+
+
+def judge(me: str, told: Mapping[str, Marks | None], members: int, seq: int | None = None) -> Judgement:
+    """`told`: what each node has, this one among them; None where it cannot tell because its replica is out of order.
+    Nodes that did not answer are not in it. `members`: how many there are. `seq`: where somebody saw a difference.
+
+    `nobody`: all have answered, and no majority has the same. `undecided`: ask again, when more answer.
+    """
+    mine = told.get(me)
+    forgotten = seq is None or (mine is not None and seq not in mine and any(known > seq for known in mine))
+    at = _common(told, members) if forgotten or not _known(told, seq, members) else seq
+    if at is None:
+        return Judgement("undecided")
+    values = {node: marks[at] for node, marks in told.items() if marks is not None and at in marks}
+    ranked = Counter(values.values()).most_common(1)
+    value, votes = ranked[0]
+    if 2 * votes > members:
+        right = frozenset(node for node, told_value in values.items() if told_value == value)
+        passed = mine is not None and at not in mine and any(known > at for known in mine)
+        return Judgement("agrees" if me in right else "undecided" if passed else "differs", right)
+    return Judgement("nobody" if len(values) == members else "undecided")
+
+
+def _known(told: Mapping[str, Marks | None], seq: int | None, members: int) -> bool:
+    return 2 * sum(marks is not None and seq in marks for marks in told.values()) > members
+
+
+def _common(told: Mapping[str, Marks | None], members: int) -> int | None:
+    """The newest seq that a majority knows; of those that more know the newest, since all should be heard."""
+    known = Counter(seq for marks in told.values() if marks is not None for seq in marks)
+    many = [(count, seq) for seq, count in known.items() if 2 * count > members]
+    return max(many)[1] if many else None
