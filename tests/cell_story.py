@@ -9,11 +9,13 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
 from tests.cellular import Cellular, NodeProcess, look
 from tests.linear import INFINITE, Operation, linearizable
@@ -23,6 +25,7 @@ from tests.serving import NOTES
 #: What says that nothing was judged: the same bytes may be sent again.
 AGAIN = {"unavailable", "unknown", "out_of_order", "rate_limited", "unreachable"}
 ROWS = 4
+CLIENT = "f" * 32
 
 
 class Writer(threading.Thread):
@@ -76,19 +79,64 @@ class Writer(threading.Thread):
             self.story.over.wait(0.01)
 
 
+class Listener(threading.Thread):
+    """Follows the feed at one node, and goes on from its cursor whenever it loses the node."""
+
+    def __init__(self, story: Story, place: str) -> None:
+        super().__init__(name=f"listener at {place}", daemon=True)
+        self.story, self.place, self.version = story, place, 1
+        self.faults: list[str] = []
+
+    def run(self) -> None:
+        while not self.over():
+            try:
+                self.listen(self.story.cell.nodes[self.place])
+            except (OSError, WebSocketException, TimeoutError):
+                self.story.given_up.wait(0.1)
+            except KeyError:
+                return  # the node has left the cell
+
+    def over(self) -> bool:
+        return self.story.given_up.is_set() or self.version == self.story.last or bool(self.faults)
+
+    def listen(self, node: NodeProcess) -> None:
+        address = f"ws://127.0.0.1:{node.port}/v1/projects/{self.story.project}/live"
+        with connect(address, sock=node.dial(3.0), compression=None, max_size=None, open_timeout=10) as socket:
+            socket.send(json.dumps({"type": "hello", "protocol": 1, "client": CLIENT, "cursor": self.version}))
+            while not self.over():
+                with suppress(TimeoutError):
+                    self.hear(json.loads(socket.recv(0.5)))
+
+    def hear(self, message: dict[str, Any]) -> None:
+        if message["type"] == "goodbye":
+            raise OSError("the node closes")
+        if message["type"] == "reset" or message.get("reset"):
+            self.faults.append(f"reset at {self.version}: {message}")
+        for commit in message.get("commits", []):
+            if commit["v"] != self.version + 1:
+                self.faults.append(f"version {commit['v']} after {self.version}")
+            self.version = commit["v"]
+
+
 class Story:
     """A project of a cell, and those who work on it."""
 
-    def __init__(self, cell: Cellular, writers: int = 4) -> None:
-        self.cell = cell
-        self.project = cell.running()[0].create(f"story {secrets.token_hex(4)}", NOTES)
-        self.over = threading.Event()
+    def __init__(self, cell: Cellular, writers: int = 4, patience: float = 20.0) -> None:
+        """`patience`: seconds until a writer asks again, at any node."""
+        self.cell, self.patience = cell, patience
+        self.project = cell.leader().create(f"story {secrets.token_hex(4)}", NOTES)
+        for node in cell.running():
+            node.comes(f"/v1/projects/{self.project}")
+        self.over, self.given_up = threading.Event(), threading.Event()
+        #: The version at which listeners have heard everything, once that is known.
+        self.last: int | None = None
         self.writers = [Writer(self, seed) for seed in range(writers)]
+        self.listeners = [Listener(self, name) for name in cell.nodes]
 
     def ask(self, chance: random.Random, what: str, body: Any) -> tuple[int, Any]:
         """Any node; (0, None) where there was no answer."""
         node = chance.choice(list(self.cell.nodes.values()))
-        connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=20)
+        connection = node.connection(self.patience)
         try:
             headers = {"content-type": "application/json"}
             connection.request("POST", f"/v1/projects/{self.project}/{what}", json.dumps(body), headers)
@@ -101,14 +149,18 @@ class Story:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        for writer in self.writers:
-            writer.start()
+        everybody: list[threading.Thread] = [*self.writers, *self.listeners]
+        for each in everybody:
+            each.start()
         try:
             yield
+        except BaseException:
+            self.given_up.set()
+            raise
         finally:
             self.over.set()
             for writer in self.writers:
-                writer.join(60)
+                writer.join(PATIENCE)
 
     def acked(self) -> int:
         return sum(len(writer.acked) for writer in self.writers)
@@ -139,6 +191,16 @@ class Story:
                 rows.setdefault(row, []).append(operation)
         for row, history in rows.items():
             assert linearizable(history), f"no order of what happened to {row} explains what was seen"
+        self.check_listeners(len(commits[0]))
+
+    def check_listeners(self, last: int) -> None:
+        """Everybody who listened has heard every version once, in order."""
+        self.last = last
+        for listener in self.listeners:
+            if listener.place in self.cell.nodes:
+                listener.join(PATIENCE)
+                assert listener.version == last and not listener.faults, (listener.name, listener.version, last)
+        self.given_up.set()
 
     def commits(self, node: NodeProcess) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

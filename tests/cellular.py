@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
@@ -11,27 +12,38 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sharelite.cluster.plan import Address, Plan, new_key, text
 from tests.running import PATIENCE, RunningServer
+from tests.spaces import Network
 
 
 class NodeProcess(RunningServer):
     """One node: `sharelite serve DATA --cluster PLAN`; its Raft process ends with it."""
 
-    def __init__(self, folder: Path, plan: Plan, *options: str) -> None:
-        self.name = plan.node
+    def __init__(self, folder: Path, plan: Plan, *options: str, network: Network | None = None) -> None:
+        self.name, self._network = plan.node, network
         path = folder / f"{plan.node}.toml"
         path.write_text(text(plan, "cell.key"))
         super().__init__(folder / plan.node, "--cluster", str(path), *options)
         port = int(plan.me.url.rsplit(":", 1)[1])
         self._command[self._command.index("--port") + 1] = str(port)
         self.port, self.url = port, plan.me.url
+        if network is not None:
+            self._command = [*network.inside(self.name), *self._command]
+
+    def dial(self, timeout: float) -> socket.socket:
+        """A connection to where its clients come. Raises OSError."""
+        if self._network is None:
+            return socket.create_connection(("127.0.0.1", self.port), timeout)
+        return self._network.dial(self.name, self.port, timeout)
+
+    def connection(self, timeout: float = PATIENCE) -> http.client.HTTPConnection:
+        return Dialled(self, timeout)
 
     def begin(self) -> None:
         """Start without waiting."""
@@ -73,18 +85,31 @@ class NodeProcess(RunningServer):
             os.kill(pid, number)
 
 
-class Cellular:
-    """Nodes by name."""
+class Dialled(http.client.HTTPConnection):
+    """To a node, on whatever network it is."""
 
-    def __init__(self, folder: Path, names: str = "abc", *options: str) -> None:
-        self.folder, self.options = folder, options
+    def __init__(self, node: NodeProcess, timeout: float) -> None:
+        super().__init__("127.0.0.1", node.port, timeout=timeout)
+        self._node, self._seconds = node, timeout
+
+    def connect(self) -> None:
+        self.sock = self._node.dial(self._seconds)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class Cellular:
+    """Nodes by name; on loopback, or each a machine of a network."""
+
+    def __init__(self, folder: Path, names: str = "abc", *options: str, network: Network | None = None) -> None:
+        self.folder, self.options, self.network = folder, options, network
         (folder / "cell.key").write_text(new_key())
-        self.addresses = {name: node_address() for name in names}
+        self.addresses = {name: node_address() if network is None else machine(network, name) for name in names}
         self.cluster = "c" * 32
         self.nodes = {name: self.made(name) for name in names}
 
     def made(self, name: str, joins: bool = False) -> NodeProcess:
-        return NodeProcess(self.folder, Plan(self.cluster, name, b"", self.addresses, joins), *self.options)
+        plan = Plan(self.cluster, name, b"", self.addresses, joins)
+        return NodeProcess(self.folder, plan, *self.options, network=self.network)
 
     def start(self, *names: str) -> None:
         chosen = [self.nodes[name] for name in names or self.nodes]
@@ -122,16 +147,24 @@ class Cellular:
 def look(node: NodeProcess) -> dict[str, Any] | None:
     """What a node says of its cell; None if it does not say anything now."""
     try:
-        with urllib.request.urlopen(f"{node.url}/v1/cluster", timeout=3) as answer:
+        with closing(node.connection(3)) as connection:
+            connection.request("GET", "/v1/cluster")
+            answer = connection.getresponse()
             told: dict[str, Any] = json.load(answer)
-            return told
-    except (OSError, ValueError):
+            return told if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
         return None
 
 
 def node_address() -> Address:
     raft, peer, http = (kept_port() for _ in range(3))
     return Address(f"127.0.0.1:{raft}", f"127.0.0.1:{peer}", f"http://127.0.0.1:{http}")
+
+
+def machine(network: Network, name: str) -> Address:
+    """Clients come from the machine itself; other nodes send them nowhere."""
+    host = network.address(name)
+    return Address(f"{host}:7400", f"{host}:7500", f"http://{host}:8080")
 
 
 def kept_port() -> int:
@@ -147,8 +180,8 @@ def kept_port() -> int:
 
 
 @contextmanager
-def cellular(folder: Path, *options: str) -> Iterator[Cellular]:
-    cell = Cellular(folder, "abc", *options)
+def cellular(folder: Path, *options: str, names: str = "abc", network: Network | None = None) -> Iterator[Cellular]:
+    cell = Cellular(folder, names, *options, network=network)
     try:
         cell.start()
         yield cell

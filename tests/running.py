@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
@@ -80,12 +79,20 @@ class RunningServer:
         assert self.process
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                urllib.request.urlopen(f"{self.url}/readyz", timeout=5).close()
+            if self._ready():
                 return
-            except OSError:
-                time.sleep(0.02)
+            time.sleep(0.02)
         raise AssertionError(f"the server did not come up:\n{self.log.read_text()[-4000:]}")
+
+    def _ready(self) -> bool:
+        with closing(self.connection(5)) as connection, suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        return False
+
+    def connection(self, timeout: float = PATIENCE) -> http.client.HTTPConnection:
+        """To the server; made when it is first used."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def ask(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] = MappingProxyType({})
@@ -95,8 +102,7 @@ class RunningServer:
         The path goes out as it is. A server that has read enough may answer and close while we are still sending.
         """
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        with closing(connection):
+        with closing(self.connection()) as connection:
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, path, raw, {"content-type": "application/json", **headers})
             answer = connection.getresponse()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket as tcp
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -25,7 +26,11 @@ logger = logging.getLogger(__name__)
 #: One frame: the largest mutation and what is around it.
 MOST_FRAME = 40 << 20
 GREETING_SECONDS = 5.0
+DIAL_SECONDS = 3.0
 PING_SECONDS = 2.0
+#: Until a link counts as lost on which nothing gets through, and how long its end may take.
+DEAD_SECONDS = 4.0
+CLOSE_SECONDS = 0.5
 #: Until the next attempt to reach a node: the first and the longest pause.
 SOON, LATER = 0.05, 1.0
 ASK, ANSWER, PROBLEM, NEWS = range(4)
@@ -137,9 +142,10 @@ class Line:
         pause = SOON
         while True:
             try:
-                async with asyncio.timeout(GREETING_SECONDS):
+                async with asyncio.timeout(DIAL_SECONDS):
                     socket = await connect(f"ws://{self._address}/", **_OPTIONS)
                 async with socket:
+                    _mortal(socket)
                     async with asyncio.timeout(GREETING_SECONDS):
                         self._sealed = await _called(socket, *self._secret, self.node)
                     pause = SOON
@@ -249,6 +255,7 @@ class Links:
     async def _serve(self, socket: ServerConnection) -> None:
         key, cluster, me = self._secret
         called = Called(key, cluster, me)
+        _mortal(socket)
         try:
             async with asyncio.timeout(GREETING_SECONDS):
                 await socket.send(called.answer(_bytes(await socket.recv())))
@@ -298,8 +305,16 @@ _OPTIONS: dict[str, Any] = {
     "compression": None,
     "max_size": MOST_GREETING,
     "ping_interval": PING_SECONDS,
-    "ping_timeout": 2 * PING_SECONDS,
+    "ping_timeout": DEAD_SECONDS,
+    "close_timeout": CLOSE_SECONDS,
 }
+
+
+def _mortal(socket: ClientConnection | ServerConnection) -> None:
+    """An end to connections whose packets get lost: the system would go on trying for minutes, ever more rarely."""
+    if hasattr(tcp, "TCP_USER_TIMEOUT"):
+        found: tcp.socket = socket.transport.get_extra_info("socket")
+        found.setsockopt(tcp.IPPROTO_TCP, tcp.TCP_USER_TIMEOUT, int(DEAD_SECONDS * 1000))
 
 
 async def _called(socket: ClientConnection, key: bytes, cluster: str, me: str, to: str) -> Sealed:

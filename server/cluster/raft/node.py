@@ -124,6 +124,11 @@ class Node(SyncObj):  # type: ignore[misc]
         found: Peer | None = self._SyncObj__raftLeader
         return found.id if found is not None else None
 
+    def follows(self) -> str | None:
+        """The leader, while it is heard: after two election time-outs of silence it may be none any more."""
+        silent = not self._isLeader() and engine.now() - self.guard.heard > 2 * self._pace.election
+        return None if silent else self.leader()
+
     def established(self) -> bool:
         """Leads, and an entry of its own term is committed: everything committed before is known."""
         return bool(self._isLeader()) and self.journal.term_at(self.commit) == self.term

@@ -86,7 +86,7 @@ class Roles:
     def _now(self) -> Role:
         node = self._node
         leads = node.established() and self._delivery.cursor >= self._began()
-        leader = node.me.id if leads else node.leader()
+        leader = node.me.id if leads else node.follows()
         return Role(leads, node.term, leader.rpartition(".")[0] if leader and (leads or not node._isLeader()) else None)
 
     def _began(self) -> int:
