@@ -35,6 +35,8 @@ LEADER_SECONDS = 8.0
 LEVEL_SECONDS = 8.0
 STATUS_SECONDS = 1.0
 PAUSE = 0.005
+#: A disk counts as full for so long after it last was.
+FULL_SECONDS = 5.0
 HAND_OVER_SECONDS = 5.0
 REGISTER_SECONDS = 1.0
 JOIN_SECONDS = 30.0
@@ -54,9 +56,11 @@ class CellNode:
         self.led: Callable[[], Awaitable[None]] = _nothing
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._yielding: asyncio.Task[None] | None = None
+        self._full_until = 0.0
         self._bases = Bases(links, files, data)
         cell.fetch_base, self.forwarding.spread = self._bases.fetch, self._bases.spread
-        self.forwarding.differs = self.differs
+        self.forwarding.differs, self.forwarding.full = self.differs, self.full
         self.forwarding.greet, self.forwarding.fresh = self._greet, self.fresh
         links.answer("barrier", self._asked_barrier)
         links.answer("greet", self._asked_greet)
@@ -166,6 +170,13 @@ class CellNode:
         logger.critical("project %s does not take what the cell says: %s", project, why)
         self.accord.doubt(project, None, stuck=True)
 
+    def full(self) -> None:
+        """There is no room on the disk. Who leads so holds up the whole cell; a follower does not."""
+        self._full_until = self._loop.time() + FULL_SECONDS
+        if self.cell.leading and (self._yielding is None or self._yielding.done()):
+            logger.error("the disk is full: another node is to lead")
+            self._yielding = self.run(self.hand_over())
+
     def broken(self, problem: BaseException) -> None:
         """Files cannot be written or read: this node must not go on as if they could."""
         self._ended(f"{type(problem).__name__}: {problem}")
@@ -269,7 +280,8 @@ class CellNode:
     def trouble(self) -> list[str]:
         """Why this node should not be asked now; empty while all is well."""
         found = [] if self.cell.role.leader_node is not None else ["the cell has no leader"]
-        return found + self.accord.trouble()
+        full = ["the disk is full"] if self._loop.time() < self._full_until else []
+        return found + full + self.accord.trouble()
 
     async def led_by_another(self) -> None:
         """Until another node leads, as far as is known here. Raises NotLeading if that takes long."""

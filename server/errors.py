@@ -81,6 +81,13 @@ class Unavailable(NotJudged):
         return f"{self.why}; try again in {self.retry_after:g} s"
 
 
+class DiskFull(Unavailable):
+    """There is no room on this node's disk."""
+
+    def __init__(self) -> None:
+        super().__init__("the disk is full; nothing was written", 5.0)
+
+
 class NotLeading(Unavailable):
     """This node does not lead its cell, or not any more; whoever does can take the mutation."""
 

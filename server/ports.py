@@ -95,6 +95,9 @@ class Elsewhere(Protocol):
     def differs(self, project: str, why: str) -> None:
         """What the cell says of a project does not fit to what is here, although it was made anew from its log."""
 
+    def full(self) -> None:
+        """There is no room on this node's disk: somebody else should lead."""
+
     def broken(self, problem: BaseException) -> None:
         """Files of this node could not be written or read: it has to end."""
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 from .errors import (
     CursorGone,
     Damaged,
+    DiskFull,
     NotJudged,
     NotLeading,
     Refused,
@@ -411,6 +412,9 @@ class Project:
             self._waiting.answered(mutation)
             if not future.done():
                 self._answer(mutation, future, _as_answer(problem) if arrival is None else arrival.answers[place])
+        answers = (problem,) if arrival is None else arrival.answers
+        if self._elsewhere is not None and any(isinstance(answer, DiskFull) for answer in answers):
+            self._elsewhere.full()
         if problem is not None and self._turns.ended is None and self._road.behind:  # the disk is full
             asyncio.get_running_loop().call_later(FULL_SECONDS, self.stir)
         else:

@@ -16,7 +16,7 @@ import apsw
 from msgspec import Struct
 
 from .cluster.alone import Verdict
-from .errors import NotJudged, NotLeading, Refused, Unavailable, UnknownOutcome
+from .errors import DiskFull, NotJudged, NotLeading, Refused, Unavailable, UnknownOutcome
 from .model import Base, Call, Commit, CommitKind, Done, Edit, EncodedCommit, Fault, Key, Mutation, Outcome
 from .ports import Arrived, InCell, Replicator
 from .schemachange import SchemaChange, try_steps
@@ -412,7 +412,7 @@ class Road:
             yield
         except apsw.FullError:
             self._ids.forget()
-            raise Unavailable("the disk is full; nothing was written", 5.0) from None
+            raise DiskFull from None
 
     def _level(self) -> None:
         """Have data.db where its log is, and as its log says."""

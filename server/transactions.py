@@ -15,7 +15,7 @@ from functools import partial
 
 import apsw
 
-from .errors import BadRequest, RateLimited, Refused, ShareliteError, Unavailable
+from .errors import BadRequest, DiskFull, RateLimited, Refused, ShareliteError, Unavailable
 from .model import Done, Mutation, MutationId, Outcome, Result, Sql, Statement
 from .project import Project, to_its_end
 from .readers import Borrowed
@@ -367,7 +367,7 @@ def _ran(held: Held, statement: Statement) -> Result:
     except UnicodeDecodeError:
         raise Refused("invalid", "a text is not UTF-8; read it as CAST(... AS BLOB)") from None
     except apsw.FullError:
-        raise Unavailable("the disk is full; nothing was written", 5.0) from None
+        raise DiskFull from None
 
 
 def _returned(project: Project, reader: Borrowed) -> None:

@@ -69,6 +69,7 @@ class Forwarding:
         self.broken = broken
         self.fresh: Callable[[str], Coroutine[Any, Any, None]] = _nobody
         self.differs: Callable[[str, str], None] = lambda project, why: None
+        self.full: Callable[[], None] = lambda: None
         self.spread: Callable[[str, str], None] = lambda project, base: None
         self.greet: Callable[[str], Coroutine[Any, Any, None]] = _nobody
         self._leader: str | None = None
@@ -116,7 +117,8 @@ class Forwarding:
     async def _carried(self, project: Local, mutation: Mutation, future: asyncio.Future[Outcome], maybe: bool) -> None:
         try:
             outcome = await self._until_answered(project, mutation, maybe)
-            await project.reach(outcome.version)
+            async with asyncio.timeout(SECONDS):  # a node that stays behind (its disk is full) does not know
+                await project.reach(outcome.version)
         except asyncio.CancelledError:
             if not future.done():
                 future.set_exception(UnknownOutcome())
