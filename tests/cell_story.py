@@ -23,7 +23,8 @@ from tests.running import PATIENCE
 from tests.serving import NOTES
 
 #: What says that nothing was judged: the same bytes may be sent again.
-AGAIN = {"unavailable", "unknown", "out_of_order", "rate_limited", "unreachable"}
+#: `damaged`: at this node.
+AGAIN = {"damaged", "unavailable", "unknown", "out_of_order", "rate_limited", "unreachable"}
 ROWS = 4
 CLIENT = "f" * 32
 

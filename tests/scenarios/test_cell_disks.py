@@ -79,3 +79,60 @@ def test_a_node_whose_disk_is_full_stops_nobody_and_comes_back(small: Cellular, 
     story.check()
     small.stop()
     story.check_files()
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Iterator[Cellular]:
+    with cellular(tmp_path) as made:
+        yield made
+
+
+def flip(path: Path) -> None:
+    """Every 509th byte of what a file holds, but for its first page."""
+    content = bytearray(path.read_bytes())
+    used = len(content.rstrip(b"\0"))
+    content[4096:used:509] = bytes(byte ^ 0x10 for byte in content[4096:used:509])
+    path.write_bytes(content)
+
+
+def files(node: NodeProcess, project: str, what: str) -> list[Path]:
+    if what == "journal":
+        return [path for path in (node.data / "raft").rglob("*") if path.is_file() and path.stat().st_size > 8192]
+    return [path for path in (node.data / "projects" / project).glob(f"{what}.db*") if not path.name.endswith("-shm")]
+
+
+def killed_and_flipped(cell: Cellular, story: Story, what: str) -> NodeProcess:
+    """A follower that starts again on damaged files."""
+    leader = cell.leader()
+    victim = next(node for node in cell.nodes.values() if node is not leader)
+    victim.kill()
+    for path in files(victim, story.project, what):
+        flip(path)
+    victim.begin()
+    assert story.until_acked(20) < SOON
+    return victim
+
+
+@pytest.mark.parametrize("what", ["log", "data"])
+def test_a_project_whose_files_have_flipped_bits_is_made_anew(cell: Cellular, what: str) -> None:  # K84
+    story = Story(cell, patience=2.0)
+    with story.running():
+        story.until_acked(100)
+        killed_and_flipped(cell, story, what).wait()
+        settled(cell)
+        story.until_acked(20)
+    story.check()
+    cell.stop()
+    story.check_files()
+
+
+def test_a_node_whose_journal_has_flipped_bits_does_not_start(cell: Cellular) -> None:  # K84
+    story = Story(cell, patience=2.0)
+    with story.running():
+        story.until_acked(100)
+        victim = killed_and_flipped(cell, story, "journal")
+        assert victim.process is not None and victim.process.wait(PATIENCE) != 0
+        assert f"{victim.data / 'raft'}" in victim.log.read_text()
+        del cell.nodes[victim.name]
+        story.until_acked(20)
+    story.check()

@@ -65,7 +65,7 @@ def test_nothing_is_lost_in_a_hundred_rounds(cell: Cellular) -> None:  # K64
 
 
 def test_a_leader_that_stands_still_is_replaced_and_answers_nothing_old(cell: Cellular) -> None:  # K65
-    story = Story(cell)
+    story = Story(cell, patience=2.0)
     with story.running():
         story.until_acked(20)
         leader = cell.leader()
@@ -78,6 +78,51 @@ def test_a_leader_that_stands_still_is_replaced_and_answers_nothing_old(cell: Ce
         story.until_acked(20)
         settled(cell)
     story.check()
+
+
+def stand_still(cell: Cellular, turns: int, most: float, seed: int) -> None:
+    """Leader and followers in turn stand still for a while, and go on as if nothing had been."""
+    chance, story = random.Random(seed), Story(cell, patience=2.0)
+    with story.running():
+        for turn in range(turns):
+            story.until_acked(10)
+            (name,) = victims(cell, ("follower", "leader")[turn % 2], chance)
+            cell[name].send(signal.SIGSTOP)
+            try:
+                assert story.until_acked(5) < 25
+                threading.Event().wait(chance.uniform(1.0, most))
+            finally:
+                cell[name].send(signal.SIGCONT)
+            story.until_acked(10)
+            settled(cell)
+    story.check()
+    cell.stop()
+    story.check_files()
+
+
+def test_nodes_that_stand_still_for_a_while_lose_nothing(cell: Cellular) -> None:  # K65
+    stand_still(cell, 2, 2.0, 3)
+
+
+@pytest.mark.long
+def test_nodes_that_stand_still_for_long_lose_nothing(cell: Cellular) -> None:  # K65
+    stand_still(cell, 20, 30.0, 4)
+
+
+def test_five_nodes_go_on_without_two(tmp_path: Path) -> None:  # K64
+    with cellular(tmp_path, names="abcde") as five:
+        story = Story(five)
+        with story.running():
+            story.until_acked(20)
+            down = victims(five, "two", random.Random(5))
+            for name in down:
+                five[name].kill()
+            assert story.until_acked(10) < 25
+            five.start(*down)
+            settled(five)
+        story.check()
+        five.stop()
+        story.check_files()
 
 
 def test_a_rolling_restart_fails_nobody_who_asks_again(cell: Cellular) -> None:  # K66
