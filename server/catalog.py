@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,8 @@ class Catalog:
         self._making: set[str] = set()
         #: Why projects are not served on this node of a cell.
         self.aside: dict[str, Quarantined] = {}
+        #: In a cell: until this catalog is as any other node's was when it was called. Raises NotLeading.
+        self.catch_up: Callable[[], Awaitable[object]] = _level
         #: The nodes of the cell, by id.
         self.nodes: dict[str, NodeRecord] = {}
         self._own: Project | None = None
@@ -121,6 +123,15 @@ class Catalog:
     def record(self, project: str) -> ProjectRecord:
         """Raises NotFound; a project that is being made or deleted is not there."""
         return self._roll.get(project)
+
+    async def find(self, project: str) -> ProjectRecord:
+        """`record`, for somebody who may have been told of the project by another node of the cell: what is not known
+        here is looked up again as of now. Raises NotFound, and NotLeading where this node cannot say."""
+        try:
+            return self.record(project)
+        except NotFound:
+            await self.catch_up()
+        return self.record(project)
 
     def by_name(self, name: str) -> ProjectRecord | None:
         return self._roll.named(name)
@@ -469,3 +480,6 @@ class Catalog:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
+
+
+async def _level() -> None: ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class CellNode:
     async def start(self, catalog: Catalog, joins: NodeRecord | None = None) -> None:
         """Begin with Raft, and wait until there is a catalog. `joins`: this node, as it is to be made a member."""
         self.catalog = catalog
+        catalog.catch_up = partial(self.proven, False)
         await catalog.start_over()
         self.following = Following(catalog, self.cell, self.broken, self.differs)
         self.levelling = Levelling(self.cell, self.links, catalog, self.following, self._files, self._data)

@@ -52,6 +52,14 @@ def test_a_mutation_is_taken_by_any_node_and_seen_there_at_once(cell: Company, n
         assert texts(cell, other, project, "?level=linearizable") == ["one"]
 
 
+@pytest.mark.parametrize("node", "bc")
+def test_a_project_is_known_at_every_node_at_once(cell: Company, node: str) -> None:  # K86
+    for _ in range(10):
+        project = cell["a"].project()
+        assert cell[node].http.get(f"/v1/projects/{project}").status_code == 200
+    assert cell[node].http.get(f"/v1/projects/{'0' * 32}").status_code == 404
+
+
 def test_an_id_has_one_effect_whichever_node_it_is_sent_to(cell: Company) -> None:  # K56
     project = cell.project("b")
     assert [write(cell, node, project, "same") for node in "bacab"] == [2] * 5

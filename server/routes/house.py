@@ -96,7 +96,7 @@ class House:
         project = request.path_params["project"]
         index = await self._proven(request)
         try:
-            record = self.catalog.record(project)
+            record = await self.catalog.find(project)
         except NotFound:
             raise Unauthenticated if identity.anonymous else NotFound("project", project[:64]) from None
         role = self.gate.enter(identity, record, needed)

@@ -156,7 +156,7 @@ class Connection:
         hall, session = self._hall, self.session
         try:
             identity = await hall.gate.identify(token, self._websocket)
-            role = self._role(identity)
+            role = await self._role(identity)
             self._identity = identity
             expires = None
             if identity.expires is not None:
@@ -171,9 +171,9 @@ class Connection:
             logger.exception("greeting failed", extra={"project": self._id})
             session.goodbye(CannotOpen())
 
-    def _role(self, identity: Identity) -> str:
+    async def _role(self, identity: Identity) -> str:
         try:
-            record = self._hall.catalog.record(self._id)
+            record = await self._hall.catalog.find(self._id)
         except NotFound:
             raise Unauthenticated if identity.anonymous else NotFound("project", self._id) from None
         return self._hall.gate.enter(identity, record, "reader")

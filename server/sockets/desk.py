@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -168,6 +168,8 @@ class Desk:
         identity = await self._desks.gate.identify(hello.token, self._websocket)
         self._desks.enter(identity.user)
         self._identity = identity
+        with suppress(NotFound):  # then _role says so
+            await self._desks.catalog.find(self._id)
         role = self._role("reader")
         project = await self._project()
         limits = {"idle": WRITING.idle, "total": WRITING.total, "message": self._desks.settings.limits.frame}
