@@ -23,6 +23,7 @@ from .cluster.links import Links, Told, Unreachable
 from .cluster.plan import Plan
 from .cluster.port import Member, Role, Status
 from .errors import NotFound, NotJudged, NotLeading, ShareliteError, UnknownOutcome
+from .exchange import Exchange
 from .following import Following
 from .levelling import Levelling
 from .records import NodeRecord
@@ -77,6 +78,7 @@ class CellNode:
         await catalog.start_over()
         self.following = Following(catalog, self.cell, self.broken, self.differs)
         self.levelling = Levelling(self.cell, self.links, catalog, self.following, self._files, self._data)
+        self.exchange = Exchange(self.links, catalog.gallery)
         self.accord = Accord(self.cell, self.links, catalog, self.levelling, self.hand_over, self._ended)
         self.cell.doubted = self._passed_on(self.accord.doubt)
         self.cell.unattended = self._passed_on(self.following.attend)

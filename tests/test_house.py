@@ -40,6 +40,7 @@ FLOORS = (
     )
     + (
         "accord",
+        "exchange",
         "levelling",
         "introduction",
         "cellnode",

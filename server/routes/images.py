@@ -76,10 +76,25 @@ class ImageFile:
         images = here.gallery.of(record.id)
         image = images.cached(version, hash) or await asyncio.to_thread(images.find, version, hash)
         if image is None:
+            image = await _borrowed(here, record, version, hash, scope)
+        if image is None:
             await (await _gone(here, record, version, hash, scope))(scope, receive, send)
             return
         headers = [(b"cache-control", f"{caching}, immutable, no-transform".encode())]
         await send_image(here, images, image, headers, scope, receive, send)
+
+
+async def _borrowed(here: House, record: ProjectRecord, version: int, hash: str, scope: Scope) -> Image | None:
+    """An image that another node of the cell has, with the chunks that are asked for; None where there is none. Raises
+    Unavailable."""
+    if here.node is None:
+        return None
+    image = await here.node.exchange.borrow(record.id, version, hash)
+    if image is not None and scope["method"] != "HEAD":
+        answer = evaluate(scope["method"], asked(scope["headers"]), image.hash, image.manifest.size)
+        if answer.status in (200, 206):
+            await here.node.exchange.have(image, answer.start, answer.end)
+    return image
 
 
 async def admitted(here: House, scope: Scope, project: str) -> tuple[ProjectRecord, str]:
