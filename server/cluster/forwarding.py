@@ -7,6 +7,7 @@ in a failure that was none. Event loop's thread.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ from ..model import Mutation, Outcome
 from . import codec
 from .cell import Cell
 from .links import Links, Told, Unreachable
+
+logger = logging.getLogger(__name__)
 
 #: How long a mutation is carried about until the client is told that nobody knows.
 SECONDS = 12.0
@@ -123,9 +126,16 @@ class Forwarding:
             if not future.done():
                 future.set_exception(UnknownOutcome())
             raise
-        except Exception as problem:
+        except NotJudged as problem:
             if not future.done():
-                future.set_exception(problem if isinstance(problem, NotJudged) else UnknownOutcome())
+                future.set_exception(problem)
+        except TimeoutError:
+            if not future.done():
+                future.set_exception(UnknownOutcome())
+        except Exception:  # whoever waits must hear something: what we did not foresee says nothing of the mutation
+            logger.exception("project %s: a mutation was lost on its way to the leader", project.id)
+            if not future.done():
+                future.set_exception(UnknownOutcome())
         else:
             if not future.done():
                 future.set_result(outcome)

@@ -294,7 +294,7 @@ class Links:
             told, reply = ANSWER, await answer(node, content)
         except ShareliteError as problem:
             told, reply = PROBLEM, [problem.code, str(problem), getattr(problem, "retry_after", None)]
-        except Exception:
+        except Exception:  # a fault in one answer is told to whoever asked; the line is everybody's
             logger.exception("question of node %s failed", node, extra={"question": name})
             told, reply = PROBLEM, ["internal", "the other node failed; its log says why", None]
         if kind == ASK:

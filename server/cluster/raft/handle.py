@@ -169,7 +169,7 @@ class Handle:
         try:
             self._hear()
             why = "" if self._stopping else self._why or f"the Raft process ended with status {self._ended()}"
-        except Exception as problem:
+        except Exception as problem:  # the owner's, whatever it is: K7
             logger.exception("the owner of the log raised")
             why = f"the owner of the log raised {problem!r}"
         self._end(why)

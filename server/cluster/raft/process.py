@@ -344,7 +344,7 @@ def main() -> int:
             process.close()
     except Ended:
         return 0
-    except Exception as problem:
+    except Exception as problem:  # the serving process has to hear of anything that ends this one
         expected = isinstance(problem, (ShareliteError, OSError))
         tell_failure(sock, str(problem) if expected else f"{type(problem).__name__}: {problem}")
         if not expected:
