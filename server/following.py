@@ -58,7 +58,7 @@ class Following:
         await self._catalog.load(own)
         await self._clear_away(own)
         self._learning = asyncio.create_task(self._learn_all(own))
-        self._news.set()
+        self._tell()
 
     async def _clear_away(self, own: Project) -> None:
         """Remove what is left of projects that the catalog's log says are deleted. The rows that it begins with may be
@@ -88,12 +88,12 @@ class Following:
 
     def stir(self) -> None:
         """The role changed."""
-        self._news.set()
+        self._tell()
 
     def attend(self, project: str) -> None:
         """The cell has delivered something for a project that nobody has open."""
         if project == CATALOG_ID:
-            self._news.set()
+            self._tell()
         elif project not in self._attending:
             task = self._attending[project] = asyncio.create_task(self._attended(project))
             task.add_done_callback(lambda _: self._attending.pop(project, None))
@@ -111,19 +111,23 @@ class Following:
         while self._learnt < self._own.version:
             await self._next_news()
 
+    def _tell(self) -> None:
+        """Wake whoever waits for news. Each piece of news is an event of its own, so nobody takes it from another."""
+        told, self._news = self._news, asyncio.Event()
+        told.set()
+
     async def _next_news(self) -> None:
-        self._news.clear()
         await self._news.wait()
 
     async def _found(self) -> Project:
         lane = self._cell.lane(CATALOG_ID)
         while True:
-            self._news.clear()
+            news = self._news  # also of what comes while we look
             try:
                 return await self._catalog.found(lane)
             except (NotHere, Damaged):
                 if not self._cell.leading:
-                    await self._news.wait()
+                    await news.wait()
                     continue
             try:
                 await self._catalog.begin(lane)
@@ -155,7 +159,7 @@ class Following:
 
     async def _learn_all(self, own: Project) -> None:
         """Follow the catalog's own feed."""
-        subscription = own.feed.subscribe(self._news.set)
+        subscription = own.feed.subscribe(self._tell)
         try:
             while True:
                 while self._learnt < own.version:
@@ -163,7 +167,7 @@ class Following:
                         for change in decode_commit(commit.json).changes:
                             await self._learn(change)
                         self._learnt = commit.version
-                    self._news.set()
+                    self._tell()
                 await self._next_news()
         finally:
             subscription.close()

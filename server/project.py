@@ -208,6 +208,9 @@ class Project:
 
     async def mark(self) -> None:
         """Keep in mind what the digests are now, between two turns."""
+        await to_its_end(self._mark())
+
+    async def _mark(self) -> None:
         async with self._turns.own():
             await self._turn(self._road.mark)
 
