@@ -52,6 +52,12 @@ export class Edits {
     return { failures, effects: this.capture.drain() };
   }
 
+  /** Several mutations after each other, and what they did; undefined as soon as an operation fails. */
+  againEach(mutations: readonly { operations: readonly Operation[]; missing: 'refuse' | 'skip' }[]): Change[] | undefined {
+    for (const { operations, missing } of mutations) if (this.operations.applyAll(operations, missing).length > 0) return undefined;
+    return this.capture.drain();
+  }
+
   private applyAll(operations: readonly Operation[]): void {
     const failed = this.operations.applyAll(operations)[0];
     if (failed) throw failed.error;

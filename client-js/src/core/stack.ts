@@ -15,7 +15,7 @@ export interface Pending {
   id: MutationId;
   operations: readonly Operation[];
   missing: 'refuse' | 'skip';
-  /** What it does to the rows at present. */
+  /** What it does to the rows at present, and maybe what the next ones do. */
   touched: Touched;
   failing: boolean;
 }
@@ -86,8 +86,32 @@ export class Stack {
     this.begin();
     this.standing = 0;
     rebased.failing = [];
-    for (const layer of this.layers) this.reapplyPending(layer, rebased);
+    for (let at = 0; at < this.layers.length; ) at += this.reapplyRun(at, rebased);
     this.restore(0, rebased, drafts);
+  }
+
+  /**
+   * Those from `at` on, as many as applied before: together, with one look at what happened, or else each by itself. What
+   * they touch is kept with the first of them: it is asked for only of all of them at once.
+   */
+  private reapplyRun(at: number, rebased: Rebased): number {
+    const end = this.layers.findIndex((layer, i) => i >= at && layer.failing);
+    const run = this.layers.slice(at, end < 0 ? undefined : end);
+    if (run.length < 2 || !this.together(run, rebased)) for (const layer of run) this.reapplyPending(layer, rebased);
+    if (end >= 0) this.reapplyPending(this.layers[end]!, rebased);
+    return run.length + (end < 0 ? 0 : 1);
+  }
+
+  private together([first, ...others]: readonly Pending[], rebased: Rebased): boolean {
+    const done = this.savepoint(() => {
+      const effects = this.edits.againEach([first!, ...others]);
+      if (effects) first!.touched = touch(new Map(), effects);
+      return effects !== undefined;
+    });
+    if (!done) return false;
+    for (const other of others) other.touched = new Map();
+    merge(rebased.touched, first!.touched);
+    return true;
   }
 
   /** One that does not apply stays: only the server decides, and it may see other rows than we do now. */

@@ -8,8 +8,10 @@ export function insertSql(table: TableInfo): string {
 }
 
 export function updateSql(table: TableInfo, columns: readonly string[]): string {
-  const set = columns.map((column) => `${quoted(column)}=?`).join(',');
-  return `UPDATE main.${quoted(table.name)} SET ${set} WHERE ${whereKey(table)}`;
+  return once(table, `u${columns.join('\0')}`, () => {
+    const set = columns.map((column) => `${quoted(column)}=?`).join(',');
+    return `UPDATE main.${quoted(table.name)} SET ${set} WHERE ${whereKey(table)}`;
+  });
 }
 
 export function deleteSql(table: TableInfo): string {
@@ -30,6 +32,17 @@ export function holdsSql(table: TableInfo, column: string): string {
 
 export function properties(table: TableInfo): string[] {
   return table.columns.filter((column) => !table.key.includes(column));
+}
+
+const texts = new WeakMap<TableInfo, Map<string, string>>();
+
+/** A rebase asks for the same few texts hundreds of times. */
+export function once(table: TableInfo, name: string, make: () => string): string {
+  let known = texts.get(table);
+  if (known === undefined) texts.set(table, (known = new Map<string, string>()));
+  let text = known.get(name);
+  if (text === undefined) known.set(name, (text = make()));
+  return text;
 }
 
 function whereKey(table: TableInfo): string {

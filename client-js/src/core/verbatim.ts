@@ -8,7 +8,7 @@ import { keyText } from '../capture/wire.js';
 import type { Cell, Db } from '../engine/types.js';
 import { Real } from '../engine/types.js';
 import { Diverged } from './errors.js';
-import { deleteSql, holdsSql, insertSql, properties, updateSql } from './statements.js';
+import { deleteSql, holdsSql, insertSql, once, properties, updateSql } from './statements.js';
 import type { Change, Key, Row, TableInfo } from './types.js';
 
 export function applyConfirmed(db: Db, tables: ReadonlyMap<string, TableInfo>, version: number, changes: readonly Change[]): void {
@@ -47,7 +47,7 @@ function remove(db: Db, table: TableInfo, key: Key, old: Row): number {
 
 /** A cell that `old` leaves out was NULL. */
 function holding(table: TableInfo, columns: readonly string[], old: Row): [where: string, expected: Cell[]] {
-  const where = columns.map((column) => ` AND ${holdsSql(table, column)}`).join('');
+  const where = once(table, `h${columns.join('\0')}`, () => columns.map((column) => ` AND ${holdsSql(table, column)}`).join(''));
   const expected = columns.flatMap((column) => {
     const cell = old[column] ?? null;
     return table.types.get(column) === 'ANY' ? [cell, typeName(cell)] : [cell];
