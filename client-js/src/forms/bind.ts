@@ -2,7 +2,7 @@
  * One field of a form on one property, without a framework: what it shows, what is wrong with it, who else is at it, and
  * how to write to it. Several fields on one property follow each other; nobody maps anything by hand.
  */
-import type { Conflict, Draft, Fault, Store, Tree, Unsubscribe, WriteOptions } from '../api.js';
+import type { Conflict, Draft, Fault, Presence, Sent, Store, Tree, Unsubscribe, WriteOptions } from '../api.js';
 import { sameTree } from '../bindings/same.js';
 import { draftSource, pathSource, peersSource, source, statusSource, type Source } from '../bindings/source.js';
 import { fieldsAt, type FieldNode } from './fields.js';
@@ -43,18 +43,22 @@ export interface FieldOptions {
   draft?: Draft | undefined;
   /** How one's presence is said and read, where it holds more than the field that one is at. Default: `{ field: path }`. */
   presence?: { say: (path: string | null) => void; field: (state: Tree) => string | undefined };
+  /** How it writes, where one writes more than this property (all that is selected) or groups what it writes. Default: the draft, or else the store. */
+  write?: (path: string, value: Tree, options?: WriteOptions) => Sent | undefined;
 }
 
-export function bindField(store: Store, path: string, { draft, presence = standardPresence(store) }: FieldOptions = {}): Field {
+export function bindField(store: Store, path: string, options: FieldOptions = {}): Field {
+  const { draft, presence = standardPresence(store), write: put = standardWrite(store, draft) } = options;
   const value = forgiving(() => pathSource(store, path));
   const drafted = draftSource(draft);
   const peers = peersSource(store);
   const status = statusSource(store);
-  const refused = new Refused(store, path);
+  const refused = new Refused(store, path, () => value.get());
+  let node = nodeAt(store, path);
   const read = (): FieldState => {
-    const node = nodeAt(store, path);
     const state = drafted.get();
     const shown = value.get();
+    refused.look(shown);
     const at = (one: { path?: string }): boolean => one.path === path || (one.path?.startsWith(`${path}/`) ?? false);
     return {
       value: shown,
@@ -63,20 +67,20 @@ export function bindField(store: Store, path: string, { draft, presence = standa
       drafted: state.changes.some((changed) => at({ path: changed }) || path.startsWith(`${changed}/`)),
       conflict: state.conflicts.find(at),
       faults: [...state.faults.filter(at), ...refused.faults],
-      editors: [...peers.get()].filter(([, peer]) => presence.field(peer.state) === path).map(([client, { user }]) => (user === undefined ? { client } : { client, user })),
+      editors: editorsIn(peers.get(), presence.field).get(path) ?? NOBODY,
       readOnly: node === undefined || node.readOnly || status.get().role === 'reader',
     };
   };
   const watch = (tell: (state: FieldState) => void): Unsubscribe => {
     const again = (): void => tell(read());
     const leave = [value, drafted, peers, status].map(({ follow }) => follow(again));
-    leave.push(refused.follow(again), store.on('contract', again));
+    leave.push(refused.follow(again), store.on('contract', () => { node = nodeAt(store, path); again(); }));
+    node = nodeAt(store, path);
     return () => leave.forEach((one) => one());
   };
   const write = (next: Tree, options?: WriteOptions): void => {
     refused.forget();
-    if (draft?.open) draft.set(path, next);
-    else refused.sent(store.set(path, next, options).id);
+    refused.sent(put(path, next, options)?.id);
   };
   return {
     ...source(read, watch, sameTree),
@@ -89,32 +93,48 @@ export function bindField(store: Store, path: string, { draft, presence = standa
   };
 }
 
-/** What the server had against what was written here last. */
+/**
+ * What the server had against what was written here: the last mutation of this field, or any that failed at its property.
+ * It is forgotten when the field is written again, or the property is another one.
+ */
 class Refused {
   faults: readonly Fault[] = [];
   private id = '';
+  private shown: Tree | undefined;
 
-  constructor(private readonly store: Store, private readonly path: string) {}
+  constructor(private readonly store: Store, private readonly path: string, private readonly read: () => Tree | undefined) {}
 
-  sent(id: [string, number]): void {
-    this.id = id.join();
+  sent(id: [string, number] | undefined): void {
+    this.id = id?.join() ?? '';
   }
 
   forget(): void {
     this.faults = [];
   }
 
+  /** Before the property's present value is shown. */
+  look(value: Tree | undefined): void {
+    if (this.faults.length > 0 && !sameTree(value, this.shown)) this.forget();
+  }
+
   follow(told: () => void): Unsubscribe {
     return this.store.on('refused', ({ id, refusal }) => {
-      if (id.join() !== this.id) return;
-      const here = refusal.errors.filter((fault) => fault.path === undefined || fault.path.startsWith(this.path) || this.path.startsWith(`${fault.path}/`));
+      const mine = id.join() === this.id;
+      const here = refusal.errors.filter((fault) => (mine ? this.touches(fault.path) : fault.path === this.path));
+      if (!mine && here.length === 0) return;
+      this.shown = this.read();
       this.faults = (here.length > 0 ? here : [{ message: refusal.message }]).map((fault) => ({ ...fault, code: fault.code ?? refusal.code }));
       told();
     });
   }
+
+  private touches(path: string | undefined): boolean {
+    return path === undefined || path.startsWith(this.path) || this.path.startsWith(`${path}/`);
+  }
 }
 
-function nodeAt(store: Store, path: string): FieldNode | undefined {
+/** undefined: the contract has no such place. */
+export function nodeAt(store: Store, path: string): FieldNode | undefined {
   try {
     return fieldsAt(store.contract.document, path);
   } catch {
@@ -138,9 +158,34 @@ function forgiving(make: () => Source<Tree | undefined>): Source<Tree | undefine
   };
 }
 
+const NOBODY: readonly Editor[] = Object.freeze([]);
+const places = new WeakMap<Presence['peers'], Map<(state: Tree) => string | undefined, Map<string, Editor[]>>>();
+
+/** Who is at which field: found once for all fields of a page, since presence comes often. */
+function editorsIn(peers: Presence['peers'], field: (state: Tree) => string | undefined): ReadonlyMap<string, Editor[]> {
+  const known = places.get(peers) ?? new Map<typeof field, Map<string, Editor[]>>();
+  places.set(peers, known);
+  let at = known.get(field);
+  if (at !== undefined) return at;
+  known.set(field, (at = new Map<string, Editor[]>()));
+  for (const [client, { user, state }] of peers) {
+    const path = field(state);
+    if (path !== undefined) at.set(path, [...(at.get(path) ?? []), user === undefined ? { client } : { client, user }]);
+  }
+  return at;
+}
+
 function standardPresence(store: Store): NonNullable<FieldOptions['presence']> {
   return {
     say: (path) => store.presence.set({ field: path }),
-    field: (state) => (typeof state === 'object' && state !== null && 'field' in state && typeof state.field === 'string' ? state.field : undefined),
+    field: fieldOf,
   };
+}
+
+function fieldOf(state: Tree): string | undefined {
+  return typeof state === 'object' && state !== null && 'field' in state && typeof state.field === 'string' ? state.field : undefined;
+}
+
+function standardWrite(store: Store, draft: Draft | undefined): NonNullable<FieldOptions['write']> {
+  return (path, value, options) => (draft?.open ? void draft.set(path, value) : store.set(path, value, options));
 }

@@ -5,6 +5,7 @@
 import type { Tree } from '../api.js';
 import type { Contract, Leaf, Node, Table } from '../contract/model.js';
 import { readContract } from '../contract/read.js';
+import { sqlOf } from '../contract/schema.js';
 import { parsePath } from '../paths/place.js';
 
 export interface FieldNode {
@@ -19,7 +20,11 @@ export interface FieldNode {
   minimum?: number;
   maximum?: number;
   step?: number;
+  /** The most characters of a text. */
+  longest?: number;
   choices?: Tree[];
+  /** The table whose rows' keys it names. */
+  references?: string;
   format?: string;
   /** The `x-` keywords that are not ours, as they stand in the contract. */
   extra: Record<string, unknown>;
@@ -75,8 +80,10 @@ function leafNode(leaf: Leaf): FieldNode {
       minimum: number('minimum') ?? number('exclusiveMinimum'),
       maximum: number('maximum') ?? number('exclusiveMaximum'),
       step: number('multipleOf') ?? (kind === 'integer' ? 1 : undefined),
+      longest: number('maxLength'),
+      references: text(sqlOf(schema).references),
       choices: (schema.enum ?? ('const' in schema ? [schema.const] : undefined)) as Tree[] | undefined,
-      format: typeof schema.format === 'string' ? schema.format : undefined,
+      format: text(schema.format),
     }),
     required: leaf.required,
     fields: [],
@@ -93,6 +100,10 @@ function said(name: string, schema: Record<string, unknown>): Pick<FieldNode, 'n
     readOnly: readOnly === true,
     extra,
   };
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** `fontSize` and `font_size` are "Font size". */

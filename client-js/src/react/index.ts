@@ -35,6 +35,13 @@ export function useStore(): Store {
   return store;
 }
 
+/** The draft of the nearest `DraftProvider` and what a panel shows of it. */
+export function useOpenDraft(): DraftState & { draft: Draft | undefined } {
+  const draft = useContext(DraftContext);
+  const state = useSource(() => draftSource(draft), [draft]);
+  return useMemo(() => ({ ...state, draft }), [state, draft]);
+}
+
 /** Sets a place; gives what was sent, or undefined where it went into a draft. */
 export type SetValue = (value: Tree, options?: WriteOptions) => Sent | undefined;
 

@@ -1,6 +1,6 @@
 /** Forms from the contract: what fields know, show and write. */
 import { describe, expect, it } from 'vitest';
-import type { Store } from '../../src/api.js';
+import type { Sent, Store, Tree } from '../../src/api.js';
 import { bindField, fieldsAt, type Field, type FieldState } from '../../src/forms/index.js';
 import { ENGINES } from '../engines.js';
 import { SCENE } from '../fake/contract.js';
@@ -27,6 +27,7 @@ describe('fields of a contract', () => {
       sign: { type: 'array', items: { type: 'object', 'x-sql': { key: 'id' }, properties: {
         id: { type: 'string', readOnly: true },
         fontSize: { type: 'integer', minimum: 1, maximum: 9, default: 3, 'x-component': 'Slider', 'x-index': 2 },
+        board: { type: 'string', maxLength: 64, 'x-sql': { references: 'board' } },
         look: { type: 'object', title: 'Look', properties: { ink: { enum: ['red', 'blue'], type: 'string', default: 'red' }, data: { type: ['string', 'number'] } } },
         points: { type: 'array', items: { type: 'object', properties: { id: { type: 'string' }, x: { type: 'number', multipleOf: 0.5 } } } },
       } } },
@@ -34,9 +35,10 @@ describe('fields of a contract', () => {
   };
 
   it('say title, kind, bounds and choices, and pass on what UI libraries wrote (S73)', () => {
-    const [id, size, look, points] = fieldsAt(document, 'sign/1').fields;
+    const [id, size, board, look, points] = fieldsAt(document, 'sign/1').fields;
     expect(id).toMatchObject({ kind: 'string', title: 'Id', readOnly: true, extra: {} });
     expect(size).toMatchObject({ kind: 'integer', title: 'Font size', minimum: 1, maximum: 9, step: 1, default: 3, extra: { 'x-component': 'Slider', 'x-index': 2 } });
+    expect(board).toMatchObject({ kind: 'string', longest: 64, references: 'board', extra: {} });
     expect(look).toMatchObject({ kind: 'object', title: 'Look', fields: [{ choices: ['red', 'blue'] }, { kind: 'json' }] });
     expect(points).toMatchObject({ kind: 'list', fields: [{ name: 'id' }, { name: 'x', step: 0.5 }] });
   });
@@ -91,6 +93,31 @@ describe('a bound field', () => {
     expect([field.get().faults, other.get().faults, field.get().value]).toMatchObject([[{ message: 'too far', code: 'invalid' }], [], 1]);
     field.set(2);
     expect(field.get().faults).toEqual([]);
+  });
+
+  it('shows in every panel what was refused at its property, whoever wrote it, until the property is another one (S74)', async () => {
+    const { server, store } = await opened();
+    const panels = [bindField(store, 'annotation/a1/x'), bindField(store, 'annotation/a1/x')];
+    const other = bindField(store, 'annotation/a1/name');
+    [...panels, other].forEach(followed);
+    server.judge = () => 'invalid';
+    server.faults = [{ message: 'too far', table: 'annotation', key: ['a1'], pointer: '/x' }];
+    store.tx((t) => t.set('annotation/a1', { x: 99, name: 'Far' }));
+    await settled();
+    expect([...panels, other].map((field) => field.get().faults.map(({ message }) => message))).toEqual([['too far'], ['too far'], []]);
+    server.commit([['u', 'annotation', ['a1'], { x: 7 }, { x: 1 }]]);
+    await settled();
+    expect(panels.map((field) => field.get().faults)).toEqual([[], []]);
+  });
+
+  it('writes as it is told to, where one writes more than this property (S74)', async () => {
+    const { server, store } = await opened();
+    const write = (path: string, value: Tree): Sent => store.tx((t) => [path, 'annotation/a1/count'].forEach((one) => t.set(one, value)));
+    const field = bindField(store, 'annotation/a1/x', { write });
+    followed(field);
+    field.set(5);
+    await settled();
+    expect([server.pushes.length, field.get().value, store.peek('annotation/a1/count')]).toEqual([1, 5, 5]);
   });
 
   it('says who else is at it (S74)', async () => {

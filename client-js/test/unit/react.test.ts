@@ -5,6 +5,7 @@ import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store, Tree } from '../../src/api.js';
 import { DraftProvider, StoreProvider, useContract, useDraft, useList, usePresence, useQuery, useRow, useStatus, useStore, useUndo, useValue, type SetValue } from '../../src/react/index.js';
+import { useField, useFieldsAt } from '../../src/forms/react.js';
 import { ENGINES } from '../engines.js';
 import { SCENE } from '../fake/contract.js';
 import { FakeServer } from '../fake/server.js';
@@ -153,5 +154,25 @@ describe('React', () => {
   it('says what is missing where there is no store (S71)', () => {
     const Lost = (): null => void useStore() as unknown as null;
     expect(() => act(() => root.render(h(Lost)))).toThrow('StoreProvider');
+  });
+
+  it('binds a field to the draft around it, and draws it again for its own property alone (S76)', async () => {
+    const draft = store.draft('annotation/a1');
+    const { values, element } = drawn(() => useField('annotation/a1/x'));
+    await draw(h(DraftProvider, { draft }, element));
+    const before = values.length;
+    await act(async () => values.at(-1)![1].set(5));
+    await remote(['u', 'annotation', ['a1'], { x: 7 }, { x: 1 }]);
+    await remote(['u', 'annotation', ['a2'], { x: 7 }, { x: 0 }]);
+    const [{ value, drafted, conflict }] = values.at(-1)!;
+    expect([value, drafted, conflict, server.pushes]).toMatchObject([5, true, { theirs: 7, mine: 5 }, []]);
+    expect(values.length - before).toBe(4);
+  });
+
+  it('follows the contract, also one that has a place no more (S76)', async () => {
+    const { values, element } = drawn(() => useFieldsAt('annotation/a1/text/font')?.fields.map(({ name }) => name));
+    const none = drawn(() => useFieldsAt('annotation/a1/nowhere'));
+    await draw(h('div', null, element, none.element));
+    expect([values.at(-1), none.values.at(-1)]).toEqual([['size', 'family'], undefined]);
   });
 });
