@@ -18,6 +18,8 @@ export default defineConfig({
   base: '/demo/',
   plugins: [react(), contract(), preload()],
   build: { outDir: '../server/static/demo', emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 900 },
+  // The client lies beside the demo with a React of its own for its tests.
+  resolve: { dedupe: ['react'] },
   worker: { format: 'es' },
   optimizeDeps: { exclude: ['sharelite', '@sqlite.org/sqlite-wasm'] },
   server: { proxy: { '/v1': { target: SERVER, ws: true }, '/client': SERVER } },

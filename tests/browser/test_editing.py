@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
-from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.conftest import opening
 from tests.browser.scene import Scene
@@ -57,14 +55,17 @@ def test_escape_takes_a_slider_back_although_the_hand_goes_on(ada: Scene) -> Non
     ada.shows(city, "size", before + 1)
 
 
-def test_removing_a_point_leads_to_its_route_without_telling_what_one_did(ada: Scene) -> None:
+def test_removing_a_point_leads_to_its_route_and_can_be_undone_where_it_is_told(ada: Scene) -> None:
     ada.select("route:francigena")
     points = ada.find("points").locator("button")
     count = points.count()
     points.first.click()
     ada.find("remove").click()
     ada.page.locator("[data-testid=panel][data-row='route/francigena']").wait_for()
-    assert (points.count(), ada.find("toast").count()) == (count - 1, 0)
+    assert (points.count(), ada.find("toast").all_inner_texts()) == (count - 1, ["Removed\nUndo"])
+    ada.find("toast-action").click()
+    points.nth(count - 1).wait_for()
+    assert ada.find("toast").count() == 0
 
 
 def test_a_session_that_cannot_be_saved_is_still_there(ada: Scene, demo: RunningServer) -> None:  # S12
@@ -82,25 +83,43 @@ def test_a_session_that_cannot_be_saved_is_still_there(ada: Scene, demo: Running
     assert chosen.input_value() == before
 
 
+def reloaded(scene: Scene, answer: str) -> None:
+    """Reloads a page that asks first; `accept` or `dismiss`."""
+    with scene.page.expect_event("dialog") as asked:
+        scene.page.evaluate("() => void setTimeout(() => location.reload())")
+    assert asked.value.type == "beforeunload"
+    getattr(asked.value, answer)()
+
+
 def test_a_window_asks_before_it_is_closed_on_unsaved_changes(ada: Scene) -> None:
     ada.select(f"city:{ada.city(7)}")
-    asked: list[str] = []
-
-    def stay(dialog: Any) -> None:
-        asked.append(dialog.type)
-        dialog.dismiss()
-
-    ada.page.on("dialog", stay)
     ada.find("edit").click()
     ada.slide("icon.size", 33)
     ada.find("session-count").filter(has_text="1 change").wait_for()
-    with suppress(PlaywrightError):  # the page stays, so it does not load again
-        ada.page.reload()
-    assert asked == ["beforeunload"]
+    reloaded(ada, "dismiss")
     ada.find("cancel").click()
+    asked: list[str] = []
+    ada.page.once("dialog", lambda dialog: asked.append(dialog.type))
     ada.page.reload()
     ada.find("ready").wait_for()
-    assert asked == ["beforeunload"]
+    assert asked == []
+
+
+def test_a_session_outlives_a_reload(ada: Scene) -> None:  # S36
+    city = ada.city(7)
+    ada.select(f"city:{city}")
+    size, version = ada.drawn(city)["size"], ada.version
+    ada.find("edit").click()
+    ada.slide("icon.size", 34 if size != 34 else 35)
+    changed = ada.drawn(city)["size"]
+    reloaded(ada, "accept")
+    ada.find("ready").wait_for()
+    ada.shows(city, "size", changed)
+    ada.select(f"city:{city}")
+    ada.find("session-count").filter(has_text="1 change").wait_for()
+    ada.find("cancel").click()
+    ada.shows(city, "size", size)
+    assert ada.version == version
 
 
 def test_between_the_panels_of_a_narrow_window_everything_can_be_reached(ada: Scene) -> None:

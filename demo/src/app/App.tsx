@@ -1,7 +1,7 @@
 /** The page: the world behind, panels above it. */
 import { useEffect, useRef, useState, type ReactElement } from 'react';
 import { useCell } from '../cell';
-import { undoOf, type Store } from 'sharelite';
+import { showDrafts, undoOf, type Store } from 'sharelite';
 import { takeDrops } from '../drop/drop';
 import { nameFor, type Opened } from '../open';
 import { Panel } from '../panel/Panel';
@@ -18,7 +18,8 @@ import { Sidebar } from './Sidebar';
 import { themeCell } from './themes';
 import { Toasts, ToastList } from './Toasts';
 import { TopBar } from './TopBar';
-import { useWords, wordsCell } from './words';
+import { Waiting } from './Waiting';
+import { wordsCell } from './words';
 
 export interface Opening { store: Promise<Opened>; assets: Promise<Assets>; address: string }
 
@@ -28,7 +29,6 @@ export function App({ opening: first }: { opening: Opening }): ReactElement {
   const [toasts] = useState(() => new ToastList());
   const [studio, setStudio] = useState<Studio>();
   const [failure, setFailure] = useState<string>();
-  const words = useWords();
   useEffect(() => {
     const ends: (() => void)[] = [];
     let open = true;
@@ -44,9 +44,7 @@ export function App({ opening: first }: { opening: Opening }): ReactElement {
     <>
       <div className="stage" ref={host} />
       {studio && <DeskProvider value={studio}><Chrome /></DeskProvider>}
-      {!studio && (failure === undefined
-        ? <div className="opening" data-testid="opening"><i />{words.opening}</div>
-        : <div className="opening failed" data-testid="failed"><p>{failure}</p><button type="button" className="bar-button primary" onClick={() => location.reload()} data-testid="again">{words.again}</button></div>)}
+      {!studio && <Waiting failure={failure} />}
       <Toasts list={toasts} />
     </>
   );
@@ -71,11 +69,14 @@ async function start(host: HTMLElement, opening: Opening, toasts: ToastList, end
   const globe: Globe = bareGlobe(host, await opening.assets, themeCell.get());
   ends.push(() => globe.stage.dispose());
   const { store, viewer, user, project } = await opening.store;
-  const editing = new Editing(store, (error) => toasts.say(reason(error), 'problem'));
+  const editing = new Editing(store, (error) => toasts.say(reason(error), 'problem'), viewer ? undefined : 'scene');
   const people = new People(store, user);
   const world = new World(globe.stage, globe.ground, store, editing, people, themeCell);
   ends.push(() => people.close(), () => world.close(), askBeforeLeaving(editing));
-  if (!viewer) ends.push(takeDrops(editing, toasts.say));
+  if (!viewer) {
+    const shown = showDrafts(store);
+    ends.push(() => shown.stop(), takeDrops(editing, toasts.say));
+  }
   ends.push(store.on('refused', ({ refusal }) => toasts.say(wordsCell.get().refused(refusal.message), 'problem')), expose(world));
   const undo = viewer ? undefined : undoOf(store);
   if (undo) ends.push(() => undo.close());

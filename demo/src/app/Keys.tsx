@@ -1,7 +1,7 @@
 /** What the keyboard does on the whole page, and undo and redo as buttons. */
 import { useEffect, useSyncExternalStore, type ReactElement } from 'react';
 import type { Left, Undo, Undone } from 'sharelite';
-import { idIn } from '../scene/paths';
+import { idIn, rowOf } from '../scene/paths';
 import { useDesk, useStudio, type Desk, type Studio } from './context';
 import { useWords, type Words } from './words';
 
@@ -30,7 +30,7 @@ function act(studio: Studio, words: Words, event: KeyboardEvent): boolean {
   if (command && event.key.toLowerCase() === 'y' && history) return tell(studio, words, history.redo());
   if (command || event.altKey) return false;
   if (event.key === 'Escape') return leave(studio, event);
-  if (event.key === 'Delete' || event.key === 'Backspace') return remove(studio);
+  if (event.key === 'Delete' || event.key === 'Backspace') return remove(studio, words, world.group.all());
   const step = STEPS[event.key];
   if (!step || world.group.all().length === 0 || event.target instanceof HTMLInputElement) return false;
   const far = event.shiftKey ? 16 : 2;
@@ -46,13 +46,21 @@ function leave({ world }: Studio, { target, defaultPrevented }: KeyboardEvent): 
   return true;
 }
 
-/** Everything that is selected goes, as one step. */
-export function remove({ selection, editing }: Desk): boolean {
-  const paths = selection.group.all().filter((path) => !path.startsWith('scene') && !path.startsWith('layer/'));
-  if (paths.length === 0) return false;
-  if (editing.tx((t) => paths.forEach((path) => t.delete(path)), 'remove')) {
-    selection.group.rows.set([]);
-    selection.selected.set(undefined);
+const REMOVE = 'remove';
+
+/** Everything that is given goes, as one step; after a point its route is looked at. It can be undone where it is told. */
+export function remove(desk: Desk, words: Words, rows: readonly string[]): boolean {
+  const { selection, editing, history, say } = desk;
+  const paths = rows.filter((path) => !path.startsWith('scene') && !path.startsWith('layer/'));
+  const [first] = paths;
+  if (first === undefined) return false;
+  if (!editing.tx((t) => paths.forEach((path) => t.delete(path)), REMOVE)) return true;
+  selection.group.rows.set([]);
+  selection.selected.set(paths.length > 1 || rowOf(first) === first ? undefined : rowOf(first));
+  if (history && !editing.session.get()) {
+    const dismiss = say(words.youRemoved(paths.length), 'info', { label: words.undo, act: () => { tell(desk, words, history.undo()); } });
+    // Once something else was done, undo would take back that.
+    const stop = history.subscribe(() => { if (history.undoTag !== REMOVE) { dismiss(); stop(); } });
   }
   return true;
 }

@@ -2,7 +2,8 @@
 import type { ReactElement } from 'react';
 import { useCell } from '../cell';
 import { idIn, rowOf, tableOf } from '../scene/paths';
-import { useProperty, useReadOnly, useStudio } from './context';
+import { useRow } from 'sharelite/react';
+import { useReadOnly, useStudio } from './context';
 import { countryName, people } from './Sidebar';
 import { useWords } from './words';
 
@@ -68,13 +69,13 @@ function AboutCity({ id }: { id: string }): ReactElement {
 }
 
 function AboutRoute({ path }: { path: string }): ReactElement {
-  const title = useProperty(`${path}/title`);
+  const title = useRow<string>(`${path}/title`);
   return <b>{String(title ?? '')}</b>;
 }
 
 function AboutPoint({ path }: { path: string }): ReactElement {
   const words = useWords();
-  const name = useProperty(`${path}/name`);
+  const name = useRow<string>(`${path}/name`);
   const readOnly = useReadOnly();
   return <><b>{String(name || words.routePoint)}</b>{!readOnly && <small>{words.dragToMove}</small>}</>;
 }

@@ -2,8 +2,9 @@
 import { useDeferredValue, useState, type ReactElement } from 'react';
 import { useCell } from '../cell';
 import { pathTo, rowOf } from '../scene/paths';
-import { move } from 'sharelite';
-import { useQuery, useReadOnly, useStudio, type Rows } from './context';
+import { move, type Value } from 'sharelite';
+import { useQuery } from 'sharelite/react';
+import { useReadOnly, useStudio } from './context';
 import { useWords, wordsCell } from './words';
 
 const CITIES = `SELECT a.id, a.name, a.country, a.population, l.color FROM annotation a LEFT JOIN layer l ON l.id = a.layer
@@ -12,6 +13,8 @@ const COUNT = 'SELECT count(*) AS n FROM annotation';
 const LAYERS = 'SELECT l.id, l.title, l.color, l.visible, (SELECT count(*) FROM annotation a WHERE a.layer = l.id) AS n FROM layer l ORDER BY l."order"';
 const SHAPES = `SELECT 'route' AS kind, id, title, "line.color" AS color FROM route UNION ALL SELECT 'area', id, title, "fill.color" FROM area`;
 const DEFAULT_COLOR: Record<string, string> = { route: '#e5731a', area: '#43a047', layer: '#2f7ed8' };
+
+type Rows = readonly Record<string, Value>[];
 
 const regions: Record<string, Intl.DisplayNames> = {}, numbers: Record<string, Intl.NumberFormat> = {};
 const like = (text: string): string => `%${text.replace(/[\\%_]/g, (sign) => `\\${sign}`)}%`;
@@ -31,7 +34,7 @@ export function Sidebar(): ReactElement {
   const [text, setText] = useState('');
   const wanted = useDeferredValue(text);
   const cities = useQuery(CITIES, [like(wanted)]);
-  const count = Number(useQuery(COUNT, [])[0]?.n ?? 0);
+  const count = Number(useQuery(COUNT)[0]?.n ?? 0);
   return (
     <nav className="panel left" data-testid="sidebar">
       <div className="panel-tools">
@@ -73,7 +76,7 @@ function Layers(): ReactElement {
   const { world, editing, store } = useStudio();
   const words = useWords();
   const [over, setOver] = useState<string>();
-  const rows = useQuery(LAYERS, []);
+  const rows = useQuery(LAYERS);
   const selected = useCell(world.selected);
   const readOnly = useReadOnly();
   const paths = rows.map((row) => pathTo('layer', String(row.id)));
@@ -117,7 +120,7 @@ function Layers(): ReactElement {
 function Shapes(): ReactElement {
   const { world } = useStudio();
   const words = useWords();
-  const rows = useQuery(SHAPES, []);
+  const rows = useQuery(SHAPES);
   const selected = useCell(world.selected);
   return (
     <>

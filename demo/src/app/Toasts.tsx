@@ -2,7 +2,10 @@
 import { useEffect, useState, type ReactElement } from 'react';
 import { Cell, useCell } from '../cell';
 
-export interface Toast { id: number; message: string; kind: 'info' | 'problem' }
+export interface Action { label: string; act: () => void }
+export interface Toast { id: number; message: string; kind: 'info' | 'problem'; action?: Action | undefined }
+/** Gives what takes it away again. Of those with something to do only the newest is shown. */
+export type Say = (message: string, kind?: Toast['kind'], action?: Action) => () => void;
 
 const SHOWN_MS = 6000, MOST = 4;
 
@@ -10,8 +13,11 @@ export class ToastList {
   readonly shown = new Cell<Toast[]>([]);
   private next = 1;
 
-  readonly say = (message: string, kind: Toast['kind'] = 'info'): void => {
-    this.shown.set([...this.shown.get(), { id: this.next++, message, kind }].slice(-MOST));
+  readonly say: Say = (message, kind = 'info', action) => {
+    const id = this.next++;
+    const others = this.shown.get().filter((toast) => !action || !toast.action);
+    this.shown.set([...others, { id, message, kind, action }].slice(-MOST));
+    return () => this.dismiss(id);
   };
 
   dismiss(id: number): void { this.shown.set(this.shown.get().filter((toast) => toast.id !== id)); }
@@ -29,9 +35,12 @@ function ToastItem({ toast, list }: { toast: Toast; list: ToastList }): ReactEle
     const timer = setTimeout(() => list.dismiss(toast.id), SHOWN_MS);
     return () => clearTimeout(timer);
   }, [held, list, toast.id]);
+  const { id, message, kind, action } = toast;
+  const hover = { onMouseEnter: () => hold(true), onMouseLeave: () => hold(false), onFocus: () => hold(true), onBlur: () => hold(false) };
   return (
-    <button type="button" className={`toast ${toast.kind}`} onClick={() => list.dismiss(toast.id)} onMouseEnter={() => hold(true)} onMouseLeave={() => hold(false)} data-testid="toast">
-      {toast.message}
-    </button>
+    <div className={`toast ${kind}`} {...hover} data-testid="toast">
+      <button type="button" onClick={() => list.dismiss(id)}>{message}</button>
+      {action && <button type="button" className="toast-action" onClick={() => { list.dismiss(id); action.act(); }} data-testid="toast-action">{action.label}</button>}
+    </div>
   );
 }

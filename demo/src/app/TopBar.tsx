@@ -4,14 +4,15 @@ import { useCell } from '../cell';
 import { Share } from '../viewing/Share';
 import { ViewBar } from '../viewing/ViewBar';
 import { DARK, LIGHT } from '../scene/theme';
-import { useProperty, useStatus, useStudio } from './context';
+import { useRow, useStatus } from 'sharelite/react';
+import { useStudio } from './context';
 import { UndoButtons } from './Keys';
 import { otherLanguage, useWords } from './words';
 
 export function TopBar(): ReactElement {
   const { world, project, viewer, history } = useStudio();
   const words = useWords();
-  const title = useProperty('scene/title');
+  const title = useRow<string>('scene/title');
   return (
     <header className="topbar">
       <span className="brand"><svg viewBox="0 0 32 32"><circle cx="16" cy="16" r="10" /><path d="M6 16h20M16 6c6 6 6 14 0 20M16 6c-6 6-6 14 0 20" /><circle className="spot" cx="23" cy="9" r="4" /></svg></span>
@@ -32,8 +33,9 @@ export function TopBar(): ReactElement {
 /** The scene as a plain SQLite file; the console has the other forms. */
 function Download(): ReactElement {
   const { store } = useStudio();
+  const words = useWords();
   return (
-    <a className="icon-button" href={`../v1/projects/${store.project}/export?format=db`} download title="Download as a SQLite file" data-testid="download">
+    <a className="icon-button" href={`../v1/projects/${store.project}/export?format=db`} download title={words.download} aria-label={words.download} data-testid="download">
       <svg viewBox="0 0 16 16"><path d="M8 2v8M4.8 7 8 10.2 11.2 7M3 13.5h10" /></svg>
     </a>
   );

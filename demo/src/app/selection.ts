@@ -1,6 +1,7 @@
 /** What is selected, as panels see it; and windows of one person that select together. */
 import { Cell } from '../cell';
 import { Group } from '../scene/group';
+import type { People } from '../scene/people';
 
 export interface Selection {
   readonly selected: Cell<string | undefined>;
@@ -45,8 +46,10 @@ export function followedSelection(project: string): Selection {
   return selection;
 }
 
-export function openPanelWindow(project: string): void {
+/** It says whose it is, so that nobody meets a second self. */
+export function openPanelWindow({ address: project, people: { me } }: { address: string; people: People }): void {
   const address = new URL(location.href);
-  address.searchParams.set('panel', '');
+  address.searchParams.set('panel', me.client);
+  address.searchParams.set('user', me.name);
   window.open(address, `panel ${project}`, 'popup,width=380,height=760');
 }

@@ -1,8 +1,8 @@
 /** Files that are dropped on the page: GeoJSON goes into this scene, a SQLite file becomes a project of its own. */
+import type { Say } from '../app/Toasts';
+import { wordsCell, type Words } from '../app/words';
 import type { Editing } from '../scene/editing';
 import { read, type Placed } from './geojson';
-
-export type Say = (message: string, kind?: 'info' | 'problem') => void;
 
 /** Rows of one mutation: a slow line shows something soon, and nothing is too large to send. */
 const AT_ONCE = 500;
@@ -27,30 +27,29 @@ function hasFiles(event: DragEvent): boolean {
 async function take(file: File, editing: Editing, say: Say, signal: AbortSignal): Promise<void> {
   const imports = await consoleImports();
   if (await imports.isDatabase(file)) return makeProject(file, imports, say, signal);
-  if (!/\.(geo)?json$/i.test(file.name)) throw new Error(`${file.name} is neither GeoJSON nor a SQLite file`);
+  if (!/\.(geo)?json$/i.test(file.name)) throw new Error(said().unknown(file.name));
   const { rows, skipped } = read(await file.text(), file.name, () => crypto.randomUUID());
   for (let start = 0; start < rows.length; start += AT_ONCE) {
     const some = rows.slice(start, start + AT_ONCE);
     if (!editing.tx((t) => some.forEach(({ list, value }) => t.insert(list, value)))) return;
   }
-  say(`${file.name}: ${counted(rows)}${skipped ? `; ${skipped.toLocaleString('en')} without a place on the globe` : ''}`);
+  say(said().read(file.name, counted(rows), skipped));
 }
 
-const WORDS = { annotation: ['place', 'places'], route: ['route', 'routes'], area: ['area', 'areas'] } as const;
+const LISTS = ['annotation', 'route', 'area'] as const;
 
 function counted(rows: Placed[]): string {
-  const lists = (Object.keys(WORDS) as Placed['list'][]).map((list) => [list, rows.filter((row) => row.list === list).length] as const);
-  const said = lists.filter(([, count]) => count > 0).map(([list, count]) => `${count.toLocaleString('en')} ${WORDS[list][count === 1 ? 0 : 1]}`);
-  return said.join(', ') || 'nothing that has a place here';
+  const lists = LISTS.map((list) => [list, rows.filter((row) => row.list === list).length] as const);
+  return lists.filter(([, count]) => count > 0).map(([list, count]) => said()[list](count)).join(said().and) || said().nothing;
 }
 
 async function makeProject(file: File, imports: Imports, say: Say, signal: AbortSignal): Promise<void> {
   const name = file.name.replace(/\.[^.]+$/, '') || file.name;
-  say(`Importing ${file.name} as a project of its own`);
+  say(said().importing(file.name));
   const { report } = await imports.importFile(file, name, ask, () => undefined, signal);
   const tables = Object.keys(report.rows).length;
   const rows = Object.values(report.rows).reduce((sum, count) => sum + count, 0);
-  say(`${name} is a project now: ${tables.toLocaleString('en')} tables, ${rows.toLocaleString('en')} rows. The console shows it.`);
+  say(said().imported(name, tables, rows));
 }
 
 async function ask(method: string, path: string, body?: unknown): Promise<Response> {
@@ -62,7 +61,7 @@ async function ask(method: string, path: string, body?: unknown): Promise<Respon
   });
   if (answer.ok) return answer;
   const told = (await answer.json()) as { error?: { message?: string } };
-  throw Object.assign(new Error(told.error?.message ?? `the server answered with status ${answer.status}`), { status: answer.status });
+  throw Object.assign(new Error(told.error?.message ?? said().status(answer.status)), { status: answer.status });
 }
 
 interface Imports {
@@ -76,4 +75,5 @@ async function consoleImports(): Promise<Imports> {
   return (await import(/* @vite-ignore */ address)) as Imports;
 }
 
+const said = (): Words['files'] => wordsCell.get().files;
 const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,5 +1,6 @@
 /** GeoJSON (RFC 7946) as rows of the scene: points become places, lines routes, polygons areas. */
 import type { Tree } from 'sharelite';
+import { wordsCell } from '../app/words';
 
 export interface Placed { list: 'annotation' | 'route' | 'area'; value: { [property: string]: Tree } }
 export interface Reading { rows: Placed[]; skipped: number }
@@ -11,7 +12,7 @@ interface Named { name: string; note?: string; population?: number; country?: st
 export function read(text: string, fileName: string, newId: () => string): Reading {
   const document = JSON.parse(text) as unknown;
   const features = featuresOf(document);
-  if (features === undefined) throw new Error(`${fileName} is no GeoJSON: a FeatureCollection, a Feature or a geometry is needed`);
+  if (features === undefined) throw new Error(wordsCell.get().files.notGeoJson(fileName));
   const reading: Reading = { rows: [], skipped: 0 };
   for (const feature of features) {
     const { properties, geometry } = fields(feature);

@@ -1,13 +1,14 @@
 /** The points of a route: a nested list, each point a row of its own. */
 import { memo, type ReactElement } from 'react';
-import { useProperty, useDesk } from '../app/context';
+import { useList } from 'sharelite/react';
+import { useDesk } from '../app/context';
 import { useWords } from '../app/words';
 import type { RoutePoint } from '../scene/routeLayer';
 
 export const Points = memo(function Points({ route }: { route: string }): ReactElement {
   const { selection } = useDesk();
   const words = useWords();
-  const points = (useProperty(`${route}/points`) ?? []) as unknown as RoutePoint[];
+  const points = useList<RoutePoint>(`${route}/points`);
   return (
     <section className="section">
       <div className="section-head"><span>{words.points}</span><em className="changed-count">{points.length}</em></div>

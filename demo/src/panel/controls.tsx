@@ -1,15 +1,14 @@
 /** One control per kind of property. All write by the same three words: hold at the first touch, set, release at the end. */
-import { memo, useEffect, useRef, useState, type CSSProperties, type ReactElement } from 'react';
+import { useEffect, useRef, type CSSProperties, type ReactElement, type RefObject } from 'react';
 import type { Tree } from 'sharelite';
-import { useDesk } from '../app/context';
-import { useWords, wordsCell } from '../app/words';
-import type { Field } from '../scene/fields';
+import type { Field, FieldNode, FieldState } from 'sharelite/forms';
+import { useWords } from '../app/words';
+import { controlOf } from '../scene/fields';
 
-export interface ControlProps {
-  path: string;
-  field: Field;
-  value: Tree | undefined;
-}
+/** What belongs together while a hand is on a control. */
+export interface Hand { hold(): void; release(): void; abandon(): void }
+
+export interface ControlProps { state: FieldState; node: FieldNode; field: Field; name: string; hand: Hand }
 
 type Entry = HTMLInputElement | HTMLTextAreaElement;
 
@@ -17,8 +16,7 @@ type Entry = HTMLInputElement | HTMLTextAreaElement;
  * The browser's own `input` events come while a hand is on a control, `change` when it lets go. Everything between
  * belongs together: it is one commit.
  */
-function useStroke<E extends Entry>(path: string, parse: (entry: E) => Tree | undefined): { ref: React.RefObject<E | null> } {
-  const { editing } = useDesk();
+function useStroke<E extends Entry>({ field, hand }: ControlProps, parse: (entry: E) => Tree | undefined): { ref: RefObject<E | null> } {
   const ref = useRef<E>(null);
   const latest = useRef(parse);
   latest.current = parse;
@@ -31,12 +29,12 @@ function useStroke<E extends Entry>(path: string, parse: (entry: E) => Tree | un
       if (dropped) { entry.dispatchEvent(new FocusEvent('blur')); return; }
       const value = latest.current(entry);
       if (value === undefined) return;
-      if (!held) editing.hold();
+      if (!held) hand.hold();
       held = true;
-      editing.set(path, value);
+      field.set(value);
     };
     const end = (take: boolean) => (): void => {
-      if (held) { if (take) editing.release(); else editing.abandon(); }
+      if (held) { if (take) hand.release(); else hand.abandon(); }
       held = false;
     };
     const anew = (): void => { dropped = false; };
@@ -61,12 +59,12 @@ function useStroke<E extends Entry>(path: string, parse: (entry: E) => Tree | un
       entry.removeEventListener('blur', done);
       entry.removeEventListener('keydown', key);
     };
-  }, [editing, path]);
+  }, [field, hand]);
   return { ref };
 }
 
 /** Shows the stored value, except while somebody types: half a number is not a number. */
-function useShown<E extends Entry>(ref: React.RefObject<E | null>, value: string): void {
+function useShown<E extends Entry>(ref: RefObject<E | null>, value: string): void {
   useEffect(() => {
     const entry = ref.current!;
     if (document.activeElement !== entry || entry.type === 'range' || entry.type === 'color') entry.value = value;
@@ -76,105 +74,106 @@ function useShown<E extends Entry>(ref: React.RefObject<E | null>, value: string
   });
 }
 
-function Slider({ path, field, value }: ControlProps): ReactElement {
-  const { minimum = 0, maximum = 1, type } = field.schema;
-  const step = field.schema['x-step'] ?? (type === 'integer' ? 1 : 'any');
-  const { ref } = useStroke<HTMLInputElement>(path, (entry) => entry.valueAsNumber);
-  const shown = Number(value ?? field.default ?? minimum);
+function Slider(props: ControlProps): ReactElement {
+  const { state: { value }, node, name } = props;
+  const { minimum = 0, maximum = 1 } = node;
+  const { ref } = useStroke<HTMLInputElement>(props, (entry) => entry.valueAsNumber);
+  const shown = Number(value ?? node.default ?? minimum);
   useShown(ref, String(shown));
   const share = ((shown - minimum) / (maximum - minimum)) * 100;
   return (
     <span className="slider">
-      <input ref={ref} type="range" min={minimum} max={maximum} step={step} defaultValue={shown} aria-label={wordsCell.get().title(field.title)}
-        style={{ '--share': `${share}%` } as CSSProperties} data-testid={`slider:${field.name}`} />
-      <NumberEntry path={path} field={field} value={value} />
+      <input ref={ref} type="range" min={minimum} max={maximum} step={stepOf(node)} defaultValue={shown} aria-label={useWords().title(node.title)}
+        style={{ '--share': `${share}%` } as CSSProperties} data-testid={`slider:${name}`} />
+      <NumberEntry {...props} />
     </span>
   );
 }
 
-function NumberEntry({ path, field, value }: ControlProps): ReactElement {
-  const { minimum, maximum, type } = field.schema;
+function stepOf({ extra, step }: FieldNode): number | 'any' {
+  const wish = extra['x-step'];
+  return typeof wish === 'number' ? wish : step ?? 'any';
+}
+
+function NumberEntry(props: ControlProps): ReactElement {
+  const { state: { value }, node, name } = props;
+  const { minimum, maximum, kind, extra } = node;
   const parse = (entry: HTMLInputElement): number | undefined => {
     const number = entry.valueAsNumber;
     if (!Number.isFinite(number) || (minimum !== undefined && number < minimum) || (maximum !== undefined && number > maximum)) return undefined;
-    return type === 'integer' ? Math.round(number) : number;
+    return kind === 'integer' ? Math.round(number) : number;
   };
-  const { ref } = useStroke<HTMLInputElement>(path, parse);
+  const { ref } = useStroke<HTMLInputElement>(props, parse);
   useShown(ref, value === undefined || value === null ? '' : String(round(Number(value))));
   return (
     <span className="number">
-      <input ref={ref} type="number" min={minimum} max={maximum} step="any" aria-label={wordsCell.get().title(field.title)} data-testid={`number:${field.name}`} />
-      {field.schema['x-unit'] && <i>{field.schema['x-unit']}</i>}
+      <input ref={ref} type="number" min={minimum} max={maximum} step="any" aria-label={useWords().title(node.title)} data-testid={`number:${name}`} />
+      {typeof extra['x-unit'] === 'string' && <i>{extra['x-unit']}</i>}
     </span>
   );
 }
 
 const round = (number: number): number => Math.round(number * 1e6) / 1e6;
 
-function TextEntry({ path, field, value }: ControlProps): ReactElement {
-  const { ref } = useStroke<HTMLInputElement>(path, (entry) => (entry.value === '' && field.required ? undefined : entry.value));
+function TextEntry(props: ControlProps): ReactElement {
+  const { state: { value }, node, name } = props;
+  const { ref } = useStroke<HTMLInputElement>(props, (entry) => (entry.value === '' && node.required ? undefined : entry.value));
   useShown(ref, String(value ?? ''));
-  return <input ref={ref} type="text" maxLength={field.schema.maxLength} aria-label={wordsCell.get().title(field.title)} data-testid={`text:${field.name}`} />;
+  return <input ref={ref} type="text" maxLength={node.longest} aria-label={useWords().title(node.title)} data-testid={`text:${name}`} />;
 }
 
-function TextArea({ path, field, value }: ControlProps): ReactElement {
-  const { ref } = useStroke<HTMLTextAreaElement>(path, (entry) => entry.value);
+function TextArea(props: ControlProps): ReactElement {
+  const { state: { value }, node, name } = props;
+  const { ref } = useStroke<HTMLTextAreaElement>(props, (entry) => entry.value);
   useShown(ref, String(value ?? ''));
-  return <textarea ref={ref} rows={2} maxLength={field.schema.maxLength} aria-label={wordsCell.get().title(field.title)} data-testid={`text:${field.name}`} />;
+  return <textarea ref={ref} rows={2} maxLength={node.longest} aria-label={useWords().title(node.title)} data-testid={`text:${name}`} />;
 }
 
-function ColorEntry({ path, field, value }: ControlProps): ReactElement {
+function ColorEntry(props: ControlProps): ReactElement {
+  const { state: { value }, node, name } = props;
   const words = useWords();
-  const { ref } = useStroke<HTMLInputElement>(path, (entry) => entry.value);
+  const { ref } = useStroke<HTMLInputElement>(props, (entry) => entry.value);
   useShown(ref, String(value ?? '#808080'));
+  const automatic = value === undefined || value === null;
   return (
     <label className="color">
-      <input ref={ref} type="color" aria-label={wordsCell.get().title(field.title)} data-testid={`color:${field.name}`} data-automatic={value === undefined || value === null || undefined} />
-      <span>{value === undefined || value === null ? words.automatic : String(value)}</span>
+      <input ref={ref} type="color" aria-label={words.title(node.title)} data-testid={`color:${name}`} data-automatic={automatic || undefined} />
+      <span>{automatic ? words.automatic : String(value)}</span>
     </label>
   );
 }
 
-function Checkbox({ path, field, value }: ControlProps): ReactElement {
-  const { editing } = useDesk();
+function Checkbox({ state, node, field, name }: ControlProps): ReactElement {
   return (
     <label className="switch">
-      <input type="checkbox" checked={value === true} onChange={(event) => editing.set(path, event.target.checked)}
-        aria-label={wordsCell.get().title(field.title)} data-testid={`checkbox:${field.name}`} />
+      <input type="checkbox" checked={state.value === true} onChange={(event) => field.set(event.target.checked)}
+        aria-label={useWords().title(node.title)} data-testid={`checkbox:${name}`} />
       <b />
     </label>
   );
 }
 
-function Select({ path, field, value }: ControlProps): ReactElement {
-  const { editing, store } = useDesk();
+/** One of the contract's choices, or of the rows that it may name. */
+export function Select({ state, node, field, name, rows }: ControlProps & { rows?: readonly { [property: string]: Tree }[] }): ReactElement {
   const words = useWords();
-  const table = field.schema['x-sql']?.references;
-  const [options, setOptions] = useState<[string, string][]>([]);
-  useEffect(() => {
-    if (!table) { setOptions((field.schema.enum ?? []).map((name) => [name, name])); return undefined; }
-    const read = (): void => setOptions(((store.peek(table) ?? []) as { id: string; title?: string; name?: string }[]).map((row) => [row.id, row.title ?? row.name ?? row.id]));
-    read();
-    return store.subscribe(table, read);
-  }, [store, table, field]);
+  const choices = rows?.map(({ id, title, name: called }) => [String(id), String(title ?? called ?? id)]) ?? (node.choices ?? []).map((choice) => [String(choice), String(choice)]);
   return (
-    <select value={String(value ?? '')} onChange={(event) => editing.set(path, event.target.value === '' ? null : event.target.value)}
-      aria-label={wordsCell.get().title(field.title)} data-testid={`select:${field.name}`}>
-      {field.default === undefined && !field.required && <option value="">{words.none}</option>}
-      {options.map(([key, title]) => <option key={key} value={key}>{title}</option>)}
+    <select value={String(state.value ?? '')} onChange={(event) => field.set(event.target.value === '' ? null : event.target.value)}
+      aria-label={words.title(node.title)} data-testid={`select:${name}`}>
+      {node.default === undefined && !node.required && <option value="">{words.none}</option>}
+      {choices.map(([key, title]) => <option key={key} value={key}>{title}</option>)}
     </select>
   );
 }
 
-export const Control = memo(function Control(props: ControlProps): ReactElement | null {
-  switch (props.field.control) {
+export function Control(props: ControlProps): ReactElement {
+  switch (controlOf(props.node)) {
     case 'slider': return <Slider {...props} />;
     case 'number': return <NumberEntry {...props} />;
     case 'checkbox': return <Checkbox {...props} />;
     case 'select': return <Select {...props} />;
     case 'color': return <ColorEntry {...props} />;
     case 'textarea': return <TextArea {...props} />;
-    case 'hidden': return null;
     default: return <TextEntry {...props} />;
   }
-});
+}

@@ -5,7 +5,8 @@
  * kept up from the paths that changed.
  */
 import type { Store, Tree, Value } from 'sharelite';
-import { allFields, flatten, groupOf, rowSchema, type Field } from './fields';
+import { fieldsAt, type FieldNode } from 'sharelite/forms';
+import { flatten, leavesOf } from './fields';
 import type { Read } from './looks';
 
 const COMMON = ['name', 'country', 'population', 'layer', 'position.lon', 'position.lat', 'icon.size', 'icon.scale.enabled', 'icon.outline.visible'] as const;
@@ -20,15 +21,15 @@ export class Annotations {
   lat: number[] = [];
   /** Indexes, the most important first. */
   order: number[] = [];
-  private readonly fields: Map<string, Field>;
+  private readonly fields: Map<string, FieldNode>;
   private readonly booleans: Set<string>;
   private readonly rows: (Cells | undefined)[] = [];
   private readonly free: number[] = [];
   private sorted = false;
 
   constructor(private readonly store: Store) {
-    this.fields = new Map(allFields(groupOf(rowSchema(store.contract.document, 'annotation'))).map((field) => [field.name, field]));
-    this.booleans = new Set([...this.fields.values()].filter((field) => field.schema.type === 'boolean').map((field) => field.name));
+    this.fields = new Map(leavesOf(fieldsAt(store.contract.document, 'annotation')));
+    this.booleans = new Set([...this.fields].filter(([, { kind }]) => kind === 'boolean').map(([name]) => name));
   }
 
   get count(): number { return this.ids.length; }

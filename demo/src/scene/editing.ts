@@ -5,41 +5,67 @@
  * when it is let go, and nothing if the hand takes it back (Escape). With `live` every frame is a commit, so that others
  * see it move. In an edit session everything goes into one draft, until Save (one commit) or Cancel.
  */
-import type { Draft, Sent, Store, Tree, Tx } from 'sharelite';
+import { keepDrafts, shareDraft, type Draft, type Sent, type Store, type Tree, type Tx } from 'sharelite';
 import { Cell } from '../cell';
 
-export interface Session { changes: string[] }
+/** The draft of an edit session is found again by this name after a reload. */
+const SESSION = 'edit session';
 
 export class Editing {
   /** The open edit session; undefined: edits are committed as they are made. */
-  readonly session = new Cell<Session | undefined>(undefined);
+  readonly session = new Cell<Draft | undefined>(undefined);
+  /** Others see each step: as commits outside of a session, in one as a preview that is never stored. */
   readonly live = new Cell(false);
-  private draft: Draft | undefined;
   private stroke: Draft | undefined;
   private held = false;
+  private stopSharing: (() => void) | undefined;
   private readonly waiting = new Map<string, Tree>();
   /** The same property of everything that is selected with it. */
   spread: (path: string) => readonly string[] = (path) => [path];
   private asked = 0;
 
-  constructor(private readonly store: Store, private readonly report: (error: unknown) => void) {}
+  /** `kept` is the desk's name among the windows that one page's storage serves; undefined: nothing can be edited. */
+  constructor(private readonly store: Store, private readonly report: (error: unknown) => void, kept: string | undefined) {
+    if (kept !== undefined) this.resume(keepDrafts(store, { name: kept }).drafts);
+    this.session.watch(() => this.share());
+    this.live.watch(() => this.share());
+  }
+
+  /** A session outlives a reload of the page; what a hand was about does not. */
+  private resume(drafts: readonly Draft[]): void {
+    for (const draft of drafts) {
+      if (draft.name === SESSION && draft.open) this.session.set(draft);
+      else draft.cancel();
+    }
+  }
+
+  private share(): void {
+    const draft = this.live.get() ? this.session.get() : undefined;
+    this.stopSharing?.();
+    this.stopSharing = draft && shareDraft(this.store, draft);
+  }
 
   /** A hand took hold of something; edits until `release` belong together. */
   hold(): void {
     this.held = true;
-    this.attempt(() => { if (!this.draft && !this.live.get()) this.stroke ??= this.store.draft(); });
+    this.attempt(() => { if (!this.session.get() && !this.live.get()) this.stroke ??= this.store.draft(); });
   }
 
-  set(path: string, value: Tree): void { this.setAll(this.spread(path).map((one) => [one, value])); }
+  /** One property of everything that is selected, as a bound field writes it. */
+  readonly write = (path: string, value: Tree): Sent | undefined => this.setAll(this.spread(path).map((one) => [one, value]));
 
-  setAll(writes: readonly (readonly [path: string, value: Tree])[], tag?: string): void {
+  set(path: string, value: Tree): void { this.write(path, value); }
+
+  setAll(writes: readonly (readonly [path: string, value: Tree])[], tag?: string): Sent | undefined {
     const write = (t: Tx): void => { for (const [path, value] of writes) t.set(path, value); };
+    let sent: Sent | undefined;
     this.attempt(() => {
-      if (this.draft) { this.draft.tx(write); this.count(); }
-      else if (this.stroke) this.stroke.tx(write);
+      const draft = this.session.get() ?? this.stroke;
+      if (draft) draft.tx(write);
       else if (this.held && this.live.get()) for (const [path, value] of writes) this.soon(path, value);
-      else this.sent(this.store.tx(write, { missing: 'skip', ...(tag === undefined ? {} : { tag }) }));
+      else sent = this.sent(this.store.tx(write, { missing: 'skip', ...(tag === undefined ? {} : { tag }) }));
     });
+    return sent;
   }
 
   release(): void {
@@ -59,40 +85,41 @@ export class Editing {
   }
 
   /** What would be lost if the window were closed now. */
-  get unsaved(): boolean { return this.store.status.pending > 0 || (this.draft?.changes.length ?? 0) > 0; }
+  get unsaved(): boolean { return this.store.status.pending > 0 || (this.session.get()?.changes.length ?? 0) > 0; }
 
   /** Several writes as one mutation (or into the session). */
   tx(write: (t: Tx) => void, tag?: string): boolean {
     return this.attempt(() => {
-      if (this.draft) { this.draft.tx(write); this.count(); } else this.sent(this.store.tx(write, tag === undefined ? {} : { tag }));
+      const draft = this.session.get();
+      if (draft) draft.tx(write); else this.sent(this.store.tx(write, tag === undefined ? {} : { tag }));
     });
   }
 
   begin(): void {
     this.abandon();
+    this.attempt(() => { if (!this.session.get()) this.session.set(this.store.draft([], { name: SESSION })); });
+  }
+
+  /** What cannot be saved is still in the session; what the server refuses comes back into it. */
+  save(): void {
+    const draft = this.session.get();
     this.attempt(() => {
-      this.draft ??= this.store.draft();
-      this.session.set({ changes: [] });
+      const sent = this.sent(draft?.save({ missing: 'skip', tag: SESSION }));
+      this.session.set(undefined);
+      sent?.confirmed.then(({ kind }) => { if (kind === 'refused') this.goOn(draft!); }, () => undefined);
     });
   }
 
-  /** What cannot be saved is still in the session. */
-  save(): void {
-    if (this.attempt(() => this.sent(this.draft?.save({ missing: 'skip', tag: 'edit session' })))) this.close();
+  private goOn(draft: Draft): void {
+    if (this.session.get()) return;
+    this.attempt(() => { draft.reopen(); this.session.set(draft); });
   }
 
   cancel(): void {
-    const draft = this.draft;
-    this.close();
+    const draft = this.session.get();
+    this.session.set(undefined);
     draft?.cancel();
   }
-
-  private close(): void {
-    this.draft = undefined;
-    this.session.set(undefined);
-  }
-
-  private count(): void { this.session.set({ changes: [...(this.draft?.changes ?? [])] }); }
 
   /** At most one commit per frame and property: the last value. */
   private soon(path: string, value: Tree): void {
@@ -110,7 +137,10 @@ export class Editing {
   }
 
   /** Refusals come by the store's event; only a link that never answers would be left, and status shows that. */
-  private sent(sent: Sent | undefined): void { sent?.confirmed.catch(this.report); }
+  private sent(sent: Sent | undefined): Sent | undefined {
+    sent?.confirmed.catch(this.report);
+    return sent;
+  }
 
   private attempt(act: () => void): boolean {
     try { act(); return true; } catch (error) { this.report(error); return false; }

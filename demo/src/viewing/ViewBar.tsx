@@ -1,14 +1,15 @@
 /** What the top bar says of a view: which version, what it took of the file, whether there is a newer one, how to edit. */
 import { useEffect, useState, type ReactElement } from 'react';
 import type { Traffic, Viewer } from 'sharelite/viewer';
-import { useStatus, useStudio } from '../app/context';
+import { useStatus } from 'sharelite/react';
+import { useStudio } from '../app/context';
 import { useWords } from '../app/words';
 
 export function ViewBar({ viewer }: { viewer: Viewer }): ReactElement {
   return <><Newer viewer={viewer} /><Taken viewer={viewer} /><Edit viewer={viewer} /></>;
 }
 
-const megabytes = (bytes: number): string => (bytes / 1e6).toLocaleString('en', { maximumFractionDigits: bytes < 1e7 ? 1 : 0, minimumFractionDigits: bytes < 1e7 ? 1 : 0 });
+const megabytes = (bytes: number, language: string): string => (bytes / 1e6).toLocaleString(language, { maximumFractionDigits: bytes < 1e7 ? 1 : 0, minimumFractionDigits: bytes < 1e7 ? 1 : 0 });
 
 function Taken({ viewer }: { viewer: Viewer }): ReactElement {
   const status = useStatus();
@@ -26,7 +27,7 @@ function Taken({ viewer }: { viewer: Viewer }): ReactElement {
       <i /><b>{words.readOnly}</b>
       <span>v{status.version.toLocaleString(words.language)}</span>
       <span className="taken" style={{ '--share': `${Math.min(100, (traffic.bytes / size) * 100)}%` } as React.CSSProperties}><u /></span>
-      <span>{words.taken(megabytes(traffic.bytes), megabytes(size), traffic.requests)}</span>
+      <span>{words.taken(megabytes(traffic.bytes, words.language), megabytes(size, words.language), traffic.requests)}</span>
     </span>
   );
 }
