@@ -38,7 +38,8 @@ class Keeping implements KeptDrafts {
   ) {
     this.shelf = shelfOf(options.shelf);
     this.drafts = this.brought();
-    this.leave = [desk.drafts.changed.add(() => this.later()), onLeaving(() => this.keep())];
+    const keep = (): void => this.keep();
+    this.leave = [desk.drafts.changed.add(() => this.later()), desk.drafts.leaving.add(keep), onLeaving(keep)];
   }
 
   stop(): void {

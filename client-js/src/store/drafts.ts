@@ -44,6 +44,8 @@ export class Drafts {
   readonly sending = new Set<LocalDraft>();
   /** A draft was opened, has changed, or is open no more. */
   readonly changed = new Callbacks<[]>();
+  /** The store is about to be closed; a page that is left may do that before others hear of it. */
+  readonly leaving = new Callbacks<[]>();
 
   constructor(private readonly host: DraftHost) {}
 

@@ -11,9 +11,9 @@ export function shelfOf(given: Shelf | null | undefined): Shelf | undefined {
   }
 }
 
-/** Calls back when the page is left, as far as anybody can know: before the page's own listeners, which may close the store. */
+/** Calls back when the page is left, as far as anybody can know. */
 export function onLeaving(fn: () => void): () => void {
   const target = globalThis as Partial<Pick<Window, 'addEventListener' | 'removeEventListener'>>;
-  target.addEventListener?.('pagehide', fn, true);
-  return () => target.removeEventListener?.('pagehide', fn, true);
+  target.addEventListener?.('pagehide', fn);
+  return () => target.removeEventListener?.('pagehide', fn);
 }

@@ -157,6 +157,7 @@ export class LiveStore implements Store {
   close(): void {
     if (this.closed) return;
     this.writing.mustNotBeWriting();
+    this.localDrafts.leaving.emit();
     this.link.pause();
     this.presence.close();
     this.subscriptions.clear();

@@ -57,6 +57,21 @@ describe.each(ENGINES)('a draft over a reload on $name', (engine) => {
     expect(server.read("SELECT x, label, icon, \"text.font.size\" FROM annotation WHERE id='a1'")).toEqual([[5, 7, new Uint8Array([1, 2]), 20]]);
   });
 
+  it('is as it was last, also where the page closes the store as it is left (S98)', async () => {
+    const shelf = new FakeShelf();
+    const server = await started(engine);
+    const first = await storeOn(server);
+    keepDrafts(first, { shelf });
+    first.draft(A1).set(X, 9);
+    first.close();
+    const second = await storeOn(server);
+    const [draft] = keepDrafts(second, { shelf }).drafts;
+    expect(second.peek(X)).toBe(9);
+    draft!.cancel();
+    second.close();
+    expect(keepDrafts(await storeOn(server), { shelf }).drafts).toEqual([]);
+  });
+
   it('marks what others did meanwhile, and keeps what does not fit (S98)', async () => {
     const shelf = new FakeShelf();
     const server = await left(shelf, (store) => {
