@@ -16,7 +16,10 @@ GLUE = 30
 COMMENT = re.compile(r"/\*.*?\*/|(?<![:'\"])//[^\n]*", re.S)
 #: Text between tags, and text given to what people read or hear. `<b>N</b>` of a compass is a sign in both languages.
 BETWEEN_TAGS = re.compile(r"[\w\"'}/]>\s*([^<>{}()=;]*[A-Za-z]{2}[^<>{}()=;]*)<(?=[/\w>])")
-SPOKEN = re.compile(r"\b(?:title|aria-label|placeholder|alt|label)=(?:\"([^\"]*[A-Za-z]{2}[^\"]*)\"|{`([^`]*[A-Za-z]{2}[^`]*)`})")
+SPOKEN = re.compile(
+    r"\b(?:title|aria-label|placeholder|alt|label)"
+    r"=(?:\"([^\"]*[A-Za-z]{2}[^\"]*)\"|{`([^`]*[A-Za-z]{2}[^`]*)`})"
+)
 #: Filled in, or the names of keys.
 NO_WORDS = re.compile(r"\$\{[^}]*\}|\((?:Ctrl|Shift|\+|[A-Z])+\)")
 SAID = re.compile(r"\b(?:say|new Error)\((?:'([^']*)'|`([^`]*)`)")
