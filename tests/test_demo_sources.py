@@ -1,4 +1,4 @@
-"""What the demo's sources promise: little between the store and its widgets, and no text that speaks one language only."""
+"""What the sources of the demo promise: little between store and widgets, and no text that speaks one language only."""
 
 from __future__ import annotations
 
