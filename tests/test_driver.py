@@ -422,3 +422,47 @@ def test_a_write_whose_answer_was_lost_happens_once(ann: Connection, bob: Connec
     assert ids(bob)[-1] == "z" and len(ids(ann)) == 3
     bob.execute(insert)
     assert len(ids(ann)) == 4
+
+
+def test_ha_statements_make_projects_and_run_in_them(ann: Connection, bob: Connection) -> None:  # D18
+    name = f"other '{secrets.token_hex(4)}"
+    ((made,),) = ann.execute("HA CREATE DB ?;", (name,)).fetchall()
+    assert len(made) == 32
+    with pytest.raises(sharelite.ProgrammingError, match="name"):
+        ann.execute("HA CREATE DB ?", (name,))
+    ann.execute("HA USE ?;CREATE TABLE t(id INTEGER PRIMARY KEY, a)", (name,))
+    assert ann.execute("HA USE ?; INSERT INTO t(a) VALUES (?), (?)", (name, 1, 2)).rowcount == 2
+    with pytest.raises(sharelite.OperationalError, match="another project"):
+        ann.execute("HA USE ?; SELECT 1", ("elsewhere",))
+    ann.commit()
+    assert ann.execute(f"HA USE {made}; SELECT a FROM t ORDER BY id").fetchall() == [(1,), (2,)]
+    ann.execute(INSERT, ("home", None))
+    ann.commit()
+    assert ids(bob) == ["home"]
+
+
+def test_ha_use_alone_goes_on_with_the_other_project(ann: Connection, bob: Connection) -> None:  # D18
+    name = secrets.token_hex(8)
+    ann.execute("HA CREATE DB ?", (name,))
+    ann.execute("ha use ?", (name,))
+    ann.execute("CREATE TABLE only_there(id INTEGER PRIMARY KEY)")
+    ann.execute("INSERT INTO only_there VALUES (1)")
+    ann.rollback()
+    assert ann.execute("SELECT count(*) FROM only_there").fetchone() == (0,) and ids(bob) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters", "said"),
+    [
+        ("HA CREATE DB ?", (), "the first parameter"), ("HA USE ?; SELECT :a", {"a": 1}, "the first parameter"),
+        ("HA CREATE DB ?; SELECT 1", ("x",), "nothing else"), ("HA CREATE DB a/b", (), "syntax"),
+        ("HA USE ?; SELECT 1", ("nowhere",), "nowhere"), ("HA SNAPSHOT ? TO ?", ("a", "b"), "syntax"),
+    ],
+)  # fmt: skip
+def test_what_is_no_ha_statement_is_told_and_the_connection_goes_on(
+    ann: Connection, sql: str, parameters: Any, said: str
+) -> None:  # D18
+    with pytest.raises(sharelite.DatabaseError, match=said):
+        ann.execute(sql, parameters)
+    ann.rollback()
+    assert ids(ann) == []

@@ -60,6 +60,19 @@ def test_commands_show_what_is_there(server: Serving, plan: str) -> None:  # D11
     assert "after" not in done.output
 
 
+def test_a_project_is_made_and_used_by_ha_statements(server: Serving) -> None:  # D18
+    name = f"made {secrets.token_hex(4)}"
+    script = f"HA CREATE DB '{name}';\nHA USE '{name}';\nCREATE TABLE t(id INTEGER PRIMARY KEY);\n.tables\n"
+    done = run(server, "--mode", "csv", script=script)
+    assert done.exit_code == 0, done.output
+    made = next(each for each in server.http.get("/v1/projects").json()["projects"] if each["name"] == name)
+    assert done.output.split() == ["dbId", made["id"], "name", "t"]
+
+
+def test_a_server_that_is_alone_has_no_nodes_to_show(server: Serving) -> None:  # D11
+    assert "cell" in str(run(server, script=".nodes\n").exception)
+
+
 @pytest.mark.parametrize(
     ("mode", "lines"),
     [("csv", ["a,b", '1,"x,y"', ",x'01'"]), ("line", ["a = 1", "b = x,y", "", "a = NULL", "b = x'01'"])],

@@ -15,13 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ..driver import Connection, Cursor, connect
-from ..driver.texts import first_word
+from ..driver.texts import first_word, ha
 from .projects import Remote, Server
 
 MODES = ("table", "line", "csv", "json")
-TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+TABLES = """SELECT name FROM sqlite_schema WHERE type = 'table'
+    AND name NOT GLOB 'sqlite_*' AND name <> '_sharelite' ORDER BY name"""
 INDEXES = "SELECT name, tbl_name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
-SCHEMA = "SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND (?1 IS NULL OR tbl_name = ?1) ORDER BY rowid"
+SCHEMA = """SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND tbl_name <> '_sharelite'
+    AND (?1 IS NULL OR tbl_name = ?1) ORDER BY rowid"""
 COLUMNS = "SELECT DISTINCT p.name FROM sqlite_schema m, pragma_table_info(m.name) p WHERE m.type = 'table'"
 WORDS = (
     "SELECT INSERT UPDATE DELETE FROM WHERE VALUES INTO SET ORDER GROUP BY LIMIT JOIN BEGIN COMMIT ROLLBACK RETURNING"
@@ -29,6 +31,7 @@ WORDS = (
 HELP = """\
 .projects            the projects that you may read
 .use PROJECT         go on with another project, by name or id
+.nodes               the nodes of the cell, who leads, and how far each of them is
 .tables              its tables
 .indexes             its indexes
 .schema [TABLE]      the statements that would make them
@@ -36,6 +39,8 @@ HELP = """\
 .timer on|off        how long each statement took
 .dump                the whole project as SQL text
 .quit                leave
+HA CREATE DB NAME    a new project, whose tables SQL makes
+HA USE NAME          as .use
 BEGIN, COMMIT, ROLLBACK and SAVEPOINT work as everywhere; a transaction that wrote waits 2 s for the next statement."""
 
 
@@ -80,12 +85,21 @@ class Shell:
         """One statement or one command. Raises Error, Remote."""
         if text.lstrip().startswith("."):
             self._command(*text.split(maxsplit=1))
+        elif (about := ha(text)) is not None and about.name is not None and not about.rest:
+            self._ha(about.verb, about.name)
         elif first_word(text) or text.strip(" \t\r\n;"):
             start = time.perf_counter()
             cursor = self._open().execute(text)
             self._rows(cursor)
             if self.timer:
                 self._show(f"{(time.perf_counter() - start) * 1000:.1f} ms")
+
+    def _ha(self, verb: str, name: str) -> None:
+        if verb == "use":
+            self.use(name)
+        else:
+            made = self._server.ask("POST", "/v1/projects", {"name": name})
+            self._show("\n".join(shown(self.mode, ["dbId"], [(made["id"],)])))
 
     def _open(self) -> Connection:
         if self._connection is None:
@@ -102,6 +116,8 @@ class Shell:
             case ".projects":
                 for each in self._server.ask("GET", "/v1/projects")["projects"]:
                     self._show(f"{each['id']}  {each['name']}")
+            case ".nodes":
+                self._nodes()
             case ".use" if argument:
                 self.use(argument)
             case ".tables":
@@ -119,6 +135,14 @@ class Shell:
                 self._dump()
             case _:
                 raise Remote(f"{name} {argument}".strip() + ": not a command, or not what it takes; see .help")
+
+    def _nodes(self) -> None:
+        found = self._server.ask("GET", "/v1/cluster")
+        names = ["node", "role", "connected", "behind", "url"]
+        rows = [tuple([each[name] for name in names]) for each in found["nodes"]]
+        self._show("\n".join(shown(self.mode, names, rows)))
+        for trouble in found["trouble"]:
+            self._show(trouble)
 
     def _dump(self) -> None:
         self._open()

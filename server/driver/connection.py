@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -16,7 +16,7 @@ from .address import parse
 from .cursor import Cursor
 from .errors import ConnectionLost, DatabaseError, InterfaceError, OperationalError, OutcomeUnknown, ProgrammingError
 from .line import Line
-from .texts import SAVEPOINTS, SCHEMA, Control, control, first_word
+from .texts import SAVEPOINTS, SCHEMA, Control, Ha, control, first_word, ha
 from .values import Params, bound, size
 from .wire import Lost, Prepared, Wire
 
@@ -43,20 +43,29 @@ class Connection:
     NotSupportedError = errors.NotSupportedError
 
     def __init__(self, line: Line, autocommit: bool | int, isolation_level: Isolation) -> None:
-        self._line, self._lock, self._closed = line, threading.RLock(), False
+        #: To the project of the address, to that of the open transaction, and to all that were used.
+        self._home = self._line = line
+        self._lines: dict[str, Line] = {line.address.project: line}
+        self._lock, self._closed = threading.RLock(), False
         #: The number of the transaction that is open, and the socket it is open on.
         self._transaction: tuple[str, Wire] | None = None
         #: Why the transaction is over that nobody has rolled back yet.
         self._over: str | None = None
-        self._sender, self._count = secrets.token_hex(16), 0
         self._autocommit, self._isolation_level = autocommit, isolation_level
         self.row_factory: Callable[[Cursor, tuple[Any, ...]], Any] | None = None
         #: How a transaction begins where autocommit is off: `deferred`, `immediate` or `read_only`.
         self.mode = "deferred"
         #: Rows that this connection changed so far.
         self.total_changes = 0
-        #: The newest version of the project that this connection has seen; no later read of it shows an older one.
-        self.version = 0
+
+    @property
+    def version(self) -> int:
+        """The newest version of the project that this connection has seen; no later read of it shows an older one."""
+        return self._line.version
+
+    @version.setter
+    def version(self, seen: int) -> None:
+        self._line.version = max(self._line.version, seen)
 
     @property
     def in_transaction(self) -> bool:
@@ -110,7 +119,7 @@ class Connection:
                 raise OperationalError("there is a transaction already; commit it or roll it back", "bad_request")
             wire, begun = self._line.repeat(lambda living: (living, living.ask("begin", mode=mode)))
             self._transaction = (begun["transaction"], wire)
-            self.version = max(self.version, begun["version"])
+            self.version = begun["version"]
 
     def commit(self) -> None:
         """Commit what is open; nothing is open: nothing happens.
@@ -129,8 +138,11 @@ class Connection:
             number, _ = self._transaction
             self._transaction = None
             name = [secrets.token_hex(16), 1]
-            answer = self._line.repeat(lambda wire: wire.ask("commit", id=name, transaction=number), writes=True)
-            self.version = max(self.version, answer["version"])
+            try:
+                answer = self._line.repeat(lambda wire: wire.ask("commit", id=name, transaction=number), writes=True)
+                self.version = answer["version"]
+            finally:
+                self._line = self._home
 
     def rollback(self) -> None:
         """Roll back what is open; nothing is open: nothing happens. A connection that broke has done it already."""
@@ -138,7 +150,7 @@ class Connection:
             self._check()
             was, self._transaction = self._transaction, None
             wire, over = (was[1] if was else self._line.wire), self._over
-            self._over = None
+            self._over, self._line = None, self._home
             if (was is None and over is None) or wire is None or not wire.alive:
                 return
             try:
@@ -168,7 +180,8 @@ class Connection:
     def close(self) -> None:
         """What is open is rolled back. More than once is no harm."""
         self._closed = True
-        self._line.close()
+        for line in self._lines.values():
+            line.close()
 
     def __enter__(self) -> Self:
         self._check()
@@ -191,6 +204,8 @@ class Connection:
         """
         with self._lock:
             self._check()
+            if (about := ha(sql)) is not None:
+                return self._ha(about, parameters, begins)
             if (said := control(sql)) is not None:
                 self._control(said, parameters)
                 return None
@@ -219,6 +234,29 @@ class Connection:
         """What `executescript` does first: commit, but where autocommit is off."""
         if self._autocommit == LEGACY_TRANSACTION_CONTROL:
             self.commit()
+
+    def _ha(self, said: Ha, parameters: Params, begins: bool) -> tuple[Answer, bool] | None:
+        """HA CREATE DB and HA USE. A transaction that a statement begins in another project is that project's until it
+        ends; USE without a statement goes on with the other project."""
+        name, more = (said.name, parameters) if said.name is not None else _first(parameters)
+        if said.verb == "create":
+            if said.rest or more:
+                raise ProgrammingError("HA CREATE DB has a name, and nothing else")
+            row = (self._line.create(name),)
+            return {"columns": ["dbId"], "types": ["TEXT"], "rows": [row], "affected": -1, "last_id": None}, True
+        line = self._lines.get(name) or self._lines.setdefault(name, self._home.beside(name))
+        if self.in_transaction and line is not self._line:
+            raise OperationalError("a transaction is open in another project; commit it or roll it back", "bad_request")
+        self._line = line
+        try:
+            if said.rest:
+                return self.run(said.rest, more, begins)
+            self.version = line.connected().welcome["version"]
+            self._home = line
+            return None
+        finally:
+            if not self.in_transaction:
+                self._line = self._home
 
     def _control(self, said: Control, parameters: Params) -> None:
         if parameters:
@@ -270,7 +308,7 @@ class Connection:
 
     def _write(self, ask: Callable[..., Answer]) -> Answer:
         """One commit, under an id of its own: sent again it is the same one."""
-        name, tries = [self._sender, self._count + 1], 0
+        name, tries = [self._line.sender, self._line.count + 1], 0
 
         def attempt(wire: Wire) -> Answer:
             nonlocal tries
@@ -280,13 +318,13 @@ class Connection:
         try:
             answer = self._line.repeat(attempt, writes=True)
         except BaseException as problem:
-            fresh, self._sender, self._count = self._count == 0, secrets.token_hex(16), 0
+            fresh, self._line.sender, self._line.count = self._line.count == 0, secrets.token_hex(16), 0
             if fresh or tries > 1 or not isinstance(problem, DatabaseError) or problem.code != "out_of_order":
                 raise
             return self._write(
                 ask
             )  # what the server did not count, or a sender that it has forgotten: nothing was done
-        self._count += 1
+        self._line.count += 1
         return answer
 
     def _once(self, ask: Callable[[Wire], T]) -> T:
@@ -314,7 +352,7 @@ class Connection:
         self._transaction, self._over = None, why
 
     def _took(self, answer: Answer) -> Answer:
-        self.version = max(self.version, answer["version"])
+        self.version = answer["version"]
         if answer.get("repeated"):
             return {"columns": [], "types": [], "rows": [], "affected": -1, "last_id": None, "repeated": True}
         result: Answer = answer["results"][0]
@@ -324,6 +362,13 @@ class Connection:
     def _check(self) -> None:
         if self._closed:
             raise ProgrammingError("the connection is closed")
+
+
+def _first(parameters: Params) -> tuple[str, Params]:
+    """The name of a project, which comes before the other parameters."""
+    if isinstance(parameters, Mapping) or not parameters or not isinstance(parameters[0], str):
+        raise ProgrammingError("the first parameter is the name of the project; the others follow by position")
+    return parameters[0], parameters[1:]
 
 
 def _messages(parameters: Iterable[Params], made: Prepared, most: int) -> Iterable[list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -28,6 +29,10 @@ class Line:
         self._hosts = list(address.hosts)
         self._project: str | None = None
         self._wire: Wire | None = None
+        #: The newest version of the project that was seen; no later read of it shows an older one.
+        self.version = 0
+        #: The name of the next write: of whom, and behind how many.
+        self.sender, self.count = secrets.token_hex(16), 0
 
     @property
     def wire(self) -> Wire | None:
@@ -84,6 +89,18 @@ class Line:
 
         return self.repeat(ask)
 
+    def beside(self, project: str) -> Line:
+        """The way to another project of the same nodes."""
+        return Line(self.address._replace(project=project), self.timeout, self._kept)
+
+    def create(self, name: str) -> str:
+        """The id of a new project that SQL makes the tables of. Raises as `repeat` does, and OutcomeUnknown."""
+        try:
+            made = fetched(self.address, self.connected().host, "", self.timeout, {"name": name})
+        except Lost as lost:
+            raise OutcomeUnknown(f"the connection broke: {lost}", "unknown") from lost
+        return str(made["id"])
+
     def close(self) -> None:
         if self._wire is not None:
             self._wire.close()
@@ -113,11 +130,14 @@ def project_id(address: Address, host: str, seconds: float) -> str:
     return next((str(each["id"]) for each in listed if each["name"].casefold() == wanted.casefold()), wanted)
 
 
-def fetched(address: Address, host: str, path: str, seconds: float) -> Any:
-    """What GET /v1/projects and `path` gives. Raises Lost, and what `refusal` gives."""
-    headers = {} if address.token is None else {"Authorization": f"Bearer {address.token}"}
+def fetched(address: Address, host: str, path: str, seconds: float, body: Any = None) -> Any:
+    """What GET /v1/projects and `path` gives; POST, where there is a body. Raises Lost, and what `refusal` gives."""
+    headers = {"Content-Type": "application/json"}
+    if address.token is not None:
+        headers["Authorization"] = f"Bearer {address.token}"
+    data = None if body is None else json.dumps(body).encode()
     try:
-        with urlopen(Request(f"{address.http(host)}/v1/projects{path}", headers=headers), timeout=seconds) as answer:
+        with urlopen(Request(f"{address.http(host)}/v1/projects{path}", data, headers), timeout=seconds) as answer:
             return json.load(answer)
     except HTTPError as problem:
         if problem.code >= 500:

@@ -14,6 +14,11 @@ _CONTROL = re.compile(
     r"(?:\s+TRANSACTION)?(?:\s|;)*",
     re.IGNORECASE,
 )
+_HA = re.compile(
+    r"""HA\s+(?:(?P<create>CREATE\s+DB)|USE)\s+
+        (?:\?|'(?P<quoted>(?:[^']|'')+)'|"(?P<double>(?:[^"]|"")+)"|(?P<bare>[\w-]+)) \s* (?:;(?P<rest>.*))?""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
 SCHEMA = frozenset({"CREATE", "ALTER", "DROP"})
 SAVEPOINTS = frozenset({"SAVEPOINT", "RELEASE", "ROLLBACK"})
 Verb = Literal["begin", "commit", "rollback"]
@@ -24,6 +29,26 @@ class Control(NamedTuple):
 
     verb: Verb
     mode: str = "deferred"
+
+
+class Ha(NamedTuple):
+    """A statement about whole projects. `name`: of the project; None: it is the first parameter."""
+
+    verb: Literal["create", "use"]
+    name: str | None
+    rest: str
+
+
+def ha(sql: str) -> Ha | None:
+    """`HA CREATE DB name`, or `HA USE name; statement`, the name quoted, bare, or `?`."""
+    start = _BLANK.match(sql)
+    found = _HA.fullmatch(sql, start.end() if start else 0)
+    if found is None:
+        return None
+    quoted, double = found["quoted"], found["double"]
+    name = quoted.replace("''", "'") if quoted else double.replace('""', '"') if double else found["bare"]
+    rest = found["rest"] or ""
+    return Ha("create" if found["create"] else "use", name, "" if _BLANK.fullmatch(rest) else rest)
 
 
 def first_word(sql: str) -> str:
