@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 import sqlite3
 import tempfile
 import time
@@ -18,26 +17,16 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..errors import ShareliteError
-from .projects import Remote, Server
+from .filling import fill
+from .projects import CannotImport, Remote, Server
+from .replaying import replay
+from .triggers import stored, take
 
 MAGIC = b"SQLite format 3\x00"
 LOOK_SECONDS = 0.2
 #: How often a piece is sent again before we give up, and how long we wait before each.
 TRIES, WAIT_SECONDS = 6, 1.0
-MOST_CHANGES, MOST_BYTES = 1000, 1 << 20
-WHOLE_CHANGES, WHOLE_BYTES = 150_000, 24 << 20
 SHOWN = 20
-
-
-class CannotImport(ShareliteError):
-    code = "cannot_import"
-
-    def __init__(self, message: str) -> None:
-        self.message = message
-
-    def __str__(self) -> str:
-        return self.message
 
 
 @click.command("import")
@@ -46,16 +35,28 @@ class CannotImport(ShareliteError):
 @click.option("--public", is_flag=True, help="Everybody may read it.")
 @click.option("--into", help="A project that is there (id or name): its rows come from the file.")
 @click.option("--table", help="With --into: the table; without it the file is a whole project as a JSON tree.")
+@click.option("--triggers", is_flag=True, help="Of a SQLite file: take its triggers along, as far as a project can.")
 @click.option("--replace", is_flag=True, help="With --into: rows whose key is there are updated, not refused.")
 @click.option("--url", "--server", "url", default="http://127.0.0.1:8080", envvar="SHARELITE_URL", show_default=True)
 @click.option("--token", envvar="SHARELITE_TOKEN", show_envvar=True, help="Better in the environment than here.")
 def import_(
-    file: Path, name: str | None, public: bool, into: str | None, table: str | None, replace: bool, url: str, token: str
+    file: Path,
+    name: str | None,
+    public: bool,
+    into: str | None,
+    table: str | None,
+    triggers: bool,
+    replace: bool,
+    url: str,
+    token: str,
 ) -> None:
     """Make a project of a SQLite file, or fill tables from CSV, JSON, NDJSON or GeoJSON.
 
     Of a SQLite file every plain table comes along with its rows, keys, references and types as far as they hold; what
     does not is listed. An import that was interrupted goes on where it stopped when it is asked for again.
+
+    What `sharelite export` writes can be read again: .db and .sql as new projects, .ndjson as a new project with the
+    same history, .json and .zip (CSV) into a new project of the same contract.
 
     \b
     Examples:
@@ -64,22 +65,46 @@ def import_(
       sharelite import cities.csv --into plan --table annotation
       sharelite import points.geojson --into plan --table annotation --replace
       sharelite import plan.json --into plan
+      sharelite import history.ndjson --name "plan again"
     """
     with Server(url, token) as server:
         with open(file, "rb") as opened:
             is_database = opened.read(16) == MAGIC
+        ending = file.suffix.lower()
         if into is not None:
             if is_database:
                 raise CannotImport("a SQLite file becomes a project of its own: leave --into out")
-            _fill(server, file, into, table, "s" if replace else "i")
+            fill(server, file, into, table, "s" if replace else "i")
         elif is_database:
-            _make(server, file, name or file.stem, public)
+            _make(server, file, name or file.stem, public, triggers)
+        elif ending == ".sql":
+            with _run(file) as database:
+                _make(server, database, name or file.stem, public, triggers)
+        elif ending in (".ndjson", ".jsonl"):
+            replay(server, file, name or file.stem, public)
         else:
             raise CannotImport(f"{file} is not a SQLite file; to fill a table of a project say --into and --table")
 
 
-def _make(server: Server, file: Path, name: str, public: bool) -> None:
+@contextmanager
+def _run(text: Path) -> Iterator[Path]:
+    """SQL text as the database that it makes. It can reach no other file. Raises CannotImport."""
+    with tempfile.TemporaryDirectory(prefix="sharelite-") as folder:
+        database = Path(folder) / "text.db"
+        connection = sqlite3.connect(database)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        try:
+            connection.executescript(text.read_text("utf-8"))
+        except (sqlite3.Error, UnicodeDecodeError) as problem:
+            raise CannotImport(f"{text}: {problem}") from None
+        finally:
+            connection.close()
+        yield database
+
+
+def _make(server: Server, file: Path, name: str, public: bool, triggers: bool) -> None:
     with _settled(file) as whole, _progress() as progress:
+        wanted = stored(whole) if triggers else []
         size = whole.stat().st_size
         bar = progress.add_task("reading", total=size)
         digest = _hash(whole, lambda read: progress.update(bar, completed=read))
@@ -94,7 +119,7 @@ def _make(server: Server, file: Path, name: str, public: bool) -> None:
             found = server.ask("GET", f"/v1/imports/{found['id']}")
     if found["state"] != "ready":
         raise CannotImport(f"{file}: {found['problem']}")
-    _tell(found)
+    _tell(found, take(server, found["project"], wanted))
 
 
 @contextmanager
@@ -144,10 +169,16 @@ def _send(server: Server, file: Path, found: dict[str, Any], told: Any) -> dict[
     return found
 
 
-def _tell(found: dict[str, Any]) -> None:
-    """The new project's id on the output; what came and what did not beside it."""
+def _tell(found: dict[str, Any], triggers: dict[str, str | None]) -> None:
+    """The new project's id on the output; what came and what did not beside it. `triggers`: those that were asked
+    for, with the reason where one did not come."""
     out = Console(stderr=True, highlight=False, soft_wrap=True)
-    rows, left = found["report"]["rows"], found["report"]["left"]
+    rows, left = found["report"]["rows"], []
+    for each in found["report"]["left"]:
+        if each["kind"] != "trigger" or each["name"] not in triggers:
+            left.append(each)
+        elif (reason := triggers[each["name"]]) is not None:
+            left.append({**each, "reason": reason})
     out.print(f"[bold]{found['name']}[/]: {len(rows):,} tables, {sum(rows.values()):,} rows")
     kinds = Counter(each["kind"] for each in left)
     if left:
@@ -159,44 +190,6 @@ def _tell(found: dict[str, Any]) -> None:
     click.echo(found["project"])
 
 
-def _fill(server: Server, file: Path, into: str, table: str | None, op: str) -> None:
-    from ..schema.contract import Contract
-    from ..transfer import documents
-
-    form = documents.FORMS.get(file.suffix.lower())
-    if form is None:
-        raise CannotImport(f"{file}: its name has to end in {', '.join(documents.FORMS)}")
-    if table is None and form != "json":
-        raise CannotImport("say --table: only a .json file can be a whole project")
-    project = server.project(into)["id"]
-    contract = Contract.parse(server.ask("GET", f"/v1/projects/{project}/contract")["document"])
-    new = documents.NewIds(lambda: secrets.token_hex(16), lambda: secrets.randbits(52))
-    found = documents.items(file.read_bytes(), form, contract, table, op, new)
-    limits = (WHOLE_CHANGES, WHOLE_BYTES) if table is None else (MOST_CHANGES, MOST_BYTES)
-    _push(server, project, found, list(documents.batches(found, *limits)))
-
-
-def _push(server: Server, project: str, found: list[Any], batches: list[list[Any]]) -> None:
-    """Each batch is a mutation with an id, so that one whose answer is lost is sent again and has one effect."""
-    from ..transfer import documents
-
-    client, done, version = secrets.token_hex(16), 0, 0
-    with _progress(rows=True) as progress:
-        bar = progress.add_task("writing", total=len(found))
-        for number, batch in enumerate(batches, 1):
-            body = {"id": [client, number], "changes": [change for item in batch for change in item.changes]}
-            status, answer = server.push(project, body, TRIES, WAIT_SECONDS)
-            if status != 200:
-                error = answer["error"]
-                faults = documents.places(batch, error["errors"]) or [documents.DocumentFault("", error["message"])]
-                rest = "nothing was written" if not done else f"{done:,} of {len(found):,} rows were written before it"
-                listed = "\n  ".join(map(str, faults[:SHOWN]))
-                raise CannotImport(f"the server refused ({error['code']}), and {rest}:\n  {listed}")
-            done, version = done + len(batch), answer["version"]
-            progress.update(bar, completed=done)
-    click.echo(f"{done:,} rows, version {version}")
-
-
 def _hash(path: Path, told: Any) -> str:
     found = hashlib.sha256()
     with open(path, "rb") as file:
@@ -206,7 +199,11 @@ def _hash(path: Path, told: Any) -> str:
     return found.hexdigest()
 
 
-def _progress(rows: bool = False) -> Progress:
-    counted = TextColumn("{task.completed:,.0f} rows") if rows else DownloadColumn(binary_units=True)
-    columns = (TextColumn("{task.description:>9}"), BarColumn(), counted, TimeRemainingColumn())
+def _progress() -> Progress:
+    columns = (
+        TextColumn("{task.description:>9}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True), transient=True)

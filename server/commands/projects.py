@@ -29,6 +29,18 @@ class Remote(ShareliteError):
         return self.message
 
 
+class CannotImport(ShareliteError):
+    """A file that is not what it was said to be, or not for this."""
+
+    code = "cannot_import"
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class Download(NamedTuple):
     """An answer on its way."""
 
@@ -82,6 +94,14 @@ class Server:
                 told = _told(answer)
             time.sleep(wait * (attempt + 1) if attempt < tries else 0)
         raise Remote(told)
+
+    def sql(self, project: str, statement: str) -> tuple[int, dict[str, Any]]:
+        """One statement: status and answer. Raises Remote."""
+        try:
+            answer = self._client.post(f"/v1/projects/{project}/sql", json={"statements": [statement]})
+        except httpx.HTTPError as problem:
+            raise Remote(f"{self._client.base_url}: {problem}") from None
+        return answer.status_code, answer.json()
 
     @contextmanager
     def stream(self, path: str) -> Iterator[Download]:

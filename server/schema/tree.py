@@ -72,15 +72,16 @@ def flatten(
     tree: Mapping[str, Any],
     new_id: Callable[[], str],
     new_key: Callable[[], int] | None = None,
+    place: Row | None = None,
 ) -> dict[str, list[Row]]:
     """A tree as stored rows by table, parents first. Raises Refused with every value that cannot be stored.
 
     Defaults become NULL and NULLs are left out. `new_id` names the items that have no key of their own and no `_id`,
-    `new_key` the rows that have no `_key`.
+    `new_key` the rows that have no `_key`. `place`: where a row of a nested list stands (`_parent.<key>`, `_order`).
     """
     found: dict[str, list[Row]] = {}
     faults: list[Fault] = []
-    start: Row = {"_id": 1} if tables[name].singleton else {}
+    start: Row = {"_id": 1} if tables[name].singleton else dict(place or {})
     _Flattener(tables, new_id, new_key, found, faults).row(tables[name], tree, start, "")
     if faults:
         raise Refused("invalid", f"{name}: {faults[0].pointer}: {faults[0].message}", tuple(faults))

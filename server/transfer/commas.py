@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -89,6 +89,20 @@ def read(text: str) -> Iterator[tuple[int, list[Cell]]]:
             yield start, row
             row, line = [], line + 1
             start = line
+
+
+def file_names(names: Iterable[str]) -> list[str]:
+    """Names of tables as names of CSV files: nothing that leads elsewhere, none twice."""
+    taken: set[str] = set()
+    out = []
+    for name in names:
+        plain = "".join(letter if letter.isalnum() or letter in " -_." else "_" for letter in name).strip(". ") or "_"
+        chosen, number = plain, 2
+        while chosen.casefold() in taken:
+            chosen, number = f"{plain}_{number}", number + 1
+        taken.add(chosen.casefold())
+        out.append(f"{chosen}.csv")
+    return out
 
 
 def bytes_of(cell: Cell) -> bytes | None:

@@ -5,7 +5,9 @@ Plain: bytes in, row operations out, each fault with the line or place where it 
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -16,20 +18,24 @@ from ..errors import Refused, ShareliteError
 from ..model import Key, Row
 from ..schema.column import Column, WrongValue
 from ..schema.contract import Contract
+from ..schema.plain import plain_name
 from ..schema.table import Table
 from ..schema.tree import flatten
 from ..sync import wire
 from . import commas
 
-Form = Literal["csv", "json", "ndjson", "geojson"]
+Form = Literal["csv", "json", "ndjson", "geojson", "zip"]
 FORMS: dict[str, Form] = {
     ".csv": "csv",
     ".json": "json",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
     ".geojson": "geojson",
+    ".zip": "zip",
 }
 MOST_FAULTS = 20
+#: Bytes of all files of an archive.
+MOST_UNPACKED = 4 << 30
 #: Where a point's coordinates may go: the last names of two columns (and a third for the height).
 POINTS = (("lon", "lat"), ("lng", "lat"), ("longitude", "latitude"), ("x", "y"))
 HEIGHTS = ("altitude", "elevation", "height", "alt", "z")
@@ -80,9 +86,10 @@ def items(content: bytes, form: Form, contract: Contract, table: str | None, op:
     checked. `op`: `i` inserts, `s` also updates. Raises DocumentInvalid."""
     faults: list[DocumentFault] = []
     if table is None:
-        found = list(_tree(content, contract, op, new, faults))
+        whole = _archive if form == "zip" else _tree
+        found = list(whole(content, contract, op, new, faults))
     else:
-        chosen = _chosen(contract, table)
+        chosen = _chosen(contract, table, form)
         trees = READERS[form](content, chosen, faults)
         found = [item for place, tree in trees if (item := _item(contract, chosen, place, tree, op, new, faults))]
     if faults:
@@ -90,9 +97,10 @@ def items(content: bytes, form: Form, contract: Contract, table: str | None, op:
     return found
 
 
-def _chosen(contract: Contract, name: str) -> Table:
+def _chosen(contract: Contract, name: str, form: Form) -> Table:
+    """CSV has columns for the place of a row in a list; in the other forms lists stand inside of their rows."""
     table = contract.tables.get(name)
-    if table is None or table.parent is not None:
+    if table is None or (table.parent is not None and form != "csv"):
         tops = ", ".join(each.name for each in contract.tables.values() if each.parent is None)
         raise DocumentInvalid([DocumentFault("--table", f"the contract has no table {name!r}; it has {tops}")])
     return table
@@ -102,8 +110,9 @@ def _item(
     contract: Contract, table: Table, place: str, tree: Any, op: str, new: NewIds, faults: list[DocumentFault]
 ) -> Item | None:
     """Flatten and check one tree."""
+    start = _taken(table, tree)
     try:
-        rows = flatten(contract.tables, table.name, tree, new.text, new.number)
+        rows = flatten(contract.tables, table.name, tree, new.text, new.number, start)
     except Refused as refused:
         faults += [DocumentFault(_joined(place, fault.pointer), fault.message) for fault in refused.errors]
         return None
@@ -119,6 +128,14 @@ def _item(
     if len(faults) > before:
         return None
     return Item(place, tuple(changes), len(msgspec.json.encode(changes)))
+
+
+def _taken(table: Table, tree: Any) -> Row:
+    """What only CSV has: the columns that say in which list of which parent a row stands."""
+    if table.parent is None or not isinstance(tree, dict):
+        return {}
+    hidden = [name for name, column in table.columns.items() if not column.path and name not in table.own]
+    return {name: tree.pop(name) for name in hidden if name in tree}
 
 
 def _joined(place: str, pointer: str | None) -> str:
@@ -159,6 +176,30 @@ def _tree(content: bytes, contract: Contract, op: str, new: NewIds, faults: list
                 item = _item(contract, table, f"/{table.name}/{number}", row, op, new, faults)
                 if item is not None:
                     yield item
+
+
+def _archive(content: bytes, contract: Contract, op: str, new: NewIds, faults: list[DocumentFault]) -> Iterator[Item]:
+    """The tables of a ZIP archive of CSV files, which are named as an export names them."""
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    except zipfile.BadZipFile as problem:
+        faults.append(DocumentFault("the archive", str(problem)))
+        return
+    files = dict(zip(contract.tables, commas.file_names(map(plain_name, contract.tables.values())), strict=True))
+    there = {info.filename: info for info in archive.infolist()}
+    faults += [DocumentFault(name, "the contract has no such table") for name in there.keys() - set(files.values())]
+    if sum(info.file_size for info in there.values()) > MOST_UNPACKED:
+        faults.append(DocumentFault("the archive", f"holds more than {MOST_UNPACKED >> 20:,} MiB"))
+        return
+    nested = [table for table in contract.tables.values() if table.parent is not None]
+    for table in [*_parents_first(contract), *nested]:
+        file = files[table.name]
+        if file not in there:
+            continue
+        for place, tree in _from_csv(archive.read(file), table, faults):
+            item = _item(contract, table, f"{file}, {place}", tree, op, new, faults)
+            if item is not None:
+                yield item
 
 
 def _parents_first(contract: Contract) -> list[Table]:
@@ -412,7 +453,7 @@ class _Home:
         return None
 
 
-READERS: dict[Form, Callable[[bytes, Table, list[DocumentFault]], _Trees]] = {
+READERS: dict[str, Callable[[bytes, Table, list[DocumentFault]], _Trees]] = {
     "csv": _from_csv,
     "json": _from_json,
     "ndjson": _from_lines,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -138,10 +138,10 @@ def _csv(connection: apsw.Connection, contract: Contract, out: IO[bytes]) -> Non
         for piece in _commas(connection, tables[0]):
             out.write(piece)
         return
-    names = _file_names([plain_name(table) for table in tables])
+    files = commas.file_names(map(plain_name, tables))
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, ThreadPoolExecutor(1) as packer:
-        for table, file in zip(tables, names, strict=True):
-            with archive.open(f"{file}.csv", "w", force_zip64=True) as entry:
+        for table, file in zip(tables, files, strict=True):
+            with archive.open(file, "w", force_zip64=True) as entry:
                 before: Future[int] | None = None
                 for piece in _commas(connection, table):
                     if before is not None:
@@ -156,20 +156,6 @@ def _commas(connection: apsw.Connection, table: Table) -> Iterator[bytes]:
         commas.Heading(column.origin, column.type == "ANY", column.form == "any") for column in shown_columns(table)
     ]
     return commas.written(connection, plain_name(table), headings)
-
-
-def _file_names(names: Sequence[str]) -> list[str]:
-    """Names of tables as names of files: nothing that leads elsewhere, none twice."""
-    taken: set[str] = set()
-    out = []
-    for name in names:
-        plain = "".join(letter if letter.isalnum() or letter in " -_." else "_" for letter in name).strip(". ") or "_"
-        chosen, number = plain, 2
-        while chosen.casefold() in taken:
-            chosen, number = f"{plain}_{number}", number + 1
-        taken.add(chosen.casefold())
-        out.append(chosen)
-    return out
 
 
 def _schema(connection: apsw.Connection, kind: str) -> list[tuple[str, str]]:

@@ -35,6 +35,10 @@ SHADOWS = {
 }
 KINDS: tuple[Storage, ...] = ("integer", "real", "text", "blob")
 AFFINE: dict[str, Storage] = {"TEXT": "text", "INTEGER": "integer", "REAL": "real", "BLOB": "blob", "NUMERIC": "real"}
+REASONS = {
+    "view": "a project has the views of its contract and no others; what a view did, a query does",
+    "trigger": "nothing of a file runs unasked; `sharelite import --triggers` takes those that a project can have",
+}
 EXACT = 2**53
 LARGEST = "1.7976931348623157e308"
 #: Seconds of work that a single reference may take: what has an index takes far less.
@@ -66,7 +70,7 @@ def _listed(connection: apsw.Connection) -> _Listed:
         if name in virtual:
             left.append(Left("virtual table", name, f"tables of the module {virtual[name]} are not copied"))
         elif kind in ("view", "trigger"):
-            left.append(Left(kind, name, f"a project's {kind}s come with its contract, none from a file"))
+            left.append(Left(kind, name, REASONS[kind]))
         elif kind == "table" and name.lower() in shadows:
             left.append(Left("shadow table", name, "it belongs to a virtual table"))
         elif kind == "table" and not name.lower().startswith("sqlite_") and name != "_sharelite":
