@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ CLIENT = "f" * 32
 
 class Writer(threading.Thread):
     """One client that appends rows of its own, and writes and reads rows that all share; it sends to any node, and
-    again with the same id until it has an answer."""
+    again with the same id until it has an answer, also when all is over: then nothing is on its way any more."""
 
     def __init__(self, story: Story, seed: int) -> None:
         super().__init__(name=f"writer-{seed}")
@@ -53,7 +54,7 @@ class Writer(threading.Thread):
         value, shared = f"{self.name}-{self.counter}", f"shared-{self.chance.randrange(ROWS)}"
         changes = [["i", "note", [value], {"text": "x"}], ["s", "note", [shared], {"text": value}]]
         called, version = time.monotonic(), None
-        while version is None and not self.story.over.is_set():
+        while version is None and not self.story.given_up.is_set():
             status, answer = self.story.ask(
                 self.chance, "mutations", {"id": [self.client, self.counter], "changes": changes}
             )
@@ -61,7 +62,7 @@ class Writer(threading.Thread):
                 version = int(answer["version"])
             else:
                 assert status == 0 or answer["error"]["code"] in AGAIN, answer
-                self.story.over.wait(0.01)
+                self.story.given_up.wait(0.01)
         returned = time.monotonic() if version is not None else INFINITE
         if version is not None:
             self.acked[self.counter] = version
@@ -177,8 +178,17 @@ class Story:
 
     def check(self) -> None:
         """All nodes run. What was acknowledged is there once, on all of them alike, and happened in one order."""
+        try:
+            self._check()
+        finally:
+            self.given_up.set()
+
+    def _check(self) -> None:
+        assert not [writer.name for writer in self.writers if writer.is_alive()], "a write has no answer"
         commits = [self.commits(node) for node in self.cell.nodes.values()]
-        assert all(each == commits[0] for each in commits)
+        for name, found in zip(self.cell.nodes, commits, strict=True):
+            differs = [pair for pair in zip_longest(commits[0], found) if pair[0] != pair[1]]
+            assert not differs, f"{name} differs from the first node: {differs[:3]}"
         assert [commit["v"] for commit in commits[0]] == list(range(1, len(commits[0]) + 1))
         ids = [tuple(commit["id"]) for commit in commits[0] if "id" in commit]
         assert len(ids) == len(set(ids)), "a mutation had two effects"
