@@ -81,6 +81,7 @@ export class Core {
     return this.stack.beneath(this.stack.indexOf(id) + 1, () => {
       const edited = this.stack.attempt(fn, check);
       draft.add(edited);
+      if (draft.aside.length > 0) this.stack.settle(draft, edited);
       return edited;
     });
   }

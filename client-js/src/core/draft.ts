@@ -94,6 +94,18 @@ export class Draft {
     return [{ operation, error }];
   }
 
+  /** What the person writes takes the place of what was set aside there. */
+  supersede(changes: readonly Change[]): void {
+    this.aside = this.aside.flatMap((aside) => {
+      const [op, table, key, now] = aside.operation;
+      const mine = changes.filter((change) => idOf(change) === idOf(aside.operation));
+      if (mine.some((change) => change[0] !== 'u')) return [];
+      if (op !== 'u' || mine.length === 0) return [aside];
+      const left = Object.entries(now).filter(([column]) => !mine.some((change) => column in change[3]!));
+      return left.length === 0 ? [] : [{ ...aside, operation: ['u', table, key, row(left)] }];
+    });
+  }
+
   /** It fits again. */
   takeUp(aside: Aside, effects: readonly Change[]): void {
     this.add({ changes: net(effects), touched: touch(new Map(), effects) });

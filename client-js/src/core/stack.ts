@@ -148,6 +148,13 @@ export class Stack {
     });
   }
 
+  /** After an edit of the draft itself: what was set aside is superseded by it, or may fit again, and then at once. */
+  settle(draft: Draft, edited: Edited): void {
+    draft.supersede(edited.changes);
+    this.takeUp(draft);
+    merge(edited.touched, draft.touched);
+  }
+
   /** What was set aside and fits again comes back. */
   private takeUp(draft: Draft): void {
     draft.aside = draft.aside.filter((aside) => {

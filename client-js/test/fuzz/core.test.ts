@@ -84,6 +84,22 @@ function close({ clients, server }: ReturnType<typeof play>): void {
   server.db.close();
 }
 
+it('leaves a row that a draft made anew as it made it, whatever fails below (S91, seed 1313960231)', () => {
+  const [file] = FILES;
+  const [ann, bob] = ['ann', 'bob'].map((name, i) => new Client(name, ENGINES[i % ENGINES.length]!, file!));
+  const server = new Server(ENGINES[0]!.open(file!));
+  bob!.openDraft();
+  const draft = bob!.drafts[0]!;
+  bob!.editDraft(draft, (writer) => writer.applyAll([['u', 'node', ['c'], { x: 41, name: 'x' }]]));
+  ann!.edit((writer) => writer.applyAll([['d', 'node', ['c']]]), 'refuse');
+  ann!.send(server, 1);
+  bob!.hear(server, 1, 0);
+  bob!.editDraft(draft, (writer) => writer.applyAll([['i', 'node', ['c'], { x: 14 }]]));
+  bob!.edit((writer) => writer.applyAll([['u', 'node', ['e'], { x: 1 }]]), 'refuse');
+  expect(bob!.db.all("SELECT x, name FROM node WHERE id = 'c'")).toEqual([[14, null]]);
+  close({ clients: [ann!, bob!], server });
+});
+
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 60);
 
 it(`shows the server's rows everywhere once all is answered, in ${RUNS} plays of up to 120 steps (S17)`, () => {
