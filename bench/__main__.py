@@ -1,8 +1,8 @@
 """`make bench`: every figure, one table on the screen and in bench/README.md.
 
-    python -m bench [--runs N] [--seconds S] [--history N] [--full] [figure ...]
+    python -m bench [--runs N] [--seconds S] [--history N] [--full] [--write] [figure ...]
 
-Only a run of all figures with the usual thoroughness is written down.
+What is measured with the usual thoroughness, or with --write, takes the place of what bench/README.md had of it.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ FIGURES = {
     "viewer": viewer.measure,
 }
 PAGE = Path(__file__).parent / "README.md"
+COLUMNS = (*HEADINGS, "on")
 MARKERS = ("<!-- table -->\n", "<!-- end of table -->")
 
 
@@ -73,13 +74,14 @@ def main() -> int:
     options.add_argument("--projects", type=int, default=usual.projects, help="projects of a node that has many")
     options.add_argument("--megabytes", type=int, default=usual.megabytes, help="of the project with images")
     options.add_argument("--full", action="store_true", help="a node that joins a cell lacks 1 GB instead of 200 MB")
+    options.add_argument("--write", action="store_true", help="write it down, although it is less than usual")
     chosen = options.parse_args()
     asked = (chosen.runs, chosen.seconds, chosen.history, chosen.projects, chosen.megabytes, chosen.full)
     with tempfile.TemporaryDirectory(prefix="sharelite-bench-") as folder:
         bench = Bench(Path(folder), *asked)
         figures = [figure for name in chosen.figures or FIGURES for figure in measured(name, bench)]
     show(figures)
-    if not chosen.figures and asked[:-1] == (usual.runs, usual.seconds, usual.history, usual.projects, usual.megabytes):
+    if chosen.write or asked[:-1] == (usual.runs, usual.seconds, usual.history, usual.projects, usual.megabytes):
         write(figures)
     return 1 if any(figure.verdict == "no" for figure in figures) else 0
 
@@ -97,13 +99,20 @@ def show(figures: Sequence[Figure]) -> None:
 
 
 def write(figures: Sequence[Figure]) -> None:
-    """Replaces the table between the markers of bench/README.md."""
-    rows = [HEADINGS, ["---"] * len(HEADINGS), *(figure.cells() for figure in figures)]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
+    """Puts the rows in the place of those of the same name in bench/README.md; new ones come last."""
     head, rest = PAGE.read_text().split(MARKERS[0])
     tail = rest.split(MARKERS[1])[1]
-    table = f"Measured {datetime.date.today()} on {machine()}.\n\n" + "\n".join(lines) + "\n\n"
+    rows = {row[0]: row for line in rest.splitlines() if len(row := cells(line)) == len(COLUMNS)}
+    del rows[COLUMNS[0]], rows["---"]
+    rows |= {figure.name.strip(): (*figure.cells(), str(datetime.date.today())) for figure in figures}
+    lines = [f"| {' | '.join(row)} |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows.values())]
+    table = f"Measured on {machine()}.\n\n" + "\n".join(lines) + "\n\n"
     PAGE.write_text(head + MARKERS[0] + table + MARKERS[1] + tail)
+
+
+def cells(line: str) -> tuple[str, ...]:
+    """Those of a line of a table."""
+    return tuple(cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|"))
 
 
 def machine() -> str:

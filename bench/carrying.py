@@ -43,11 +43,11 @@ def measure(bench: Bench) -> list[Figure]:
     return [
         Figure("import of proj.db (9 MB), upload included", "s", smalls, at_most=10),
         Figure(f"import of a file of {size:,.0f} MB", "MB/s", tuple(size / each[0] for each in reads), at_least=15),
-        Figure("  memory of its processes", "MiB", tuple(each[1] for each in reads), at_most=512),
+        Figure("memory of an import of 185 MB", "MiB", tuple(each[1] for each in reads), at_most=512),
         Figure("export of it as a database", "MB/s", tuple(exports["db"]), at_least=50),
-        Figure("  as SQL text", "MB/s", tuple(exports["sql"]), at_least=50),
-        Figure("  as a JSON tree", "MB/s", tuple(exports["json"]), at_least=50),
-        Figure("  as CSV, before it is packed", "MB/s", tuple(exports["csv"]), at_least=50),
+        Figure("export of it as SQL text", "MB/s", tuple(exports["sql"]), at_least=50),
+        Figure("export of it as a JSON tree", "MB/s", tuple(exports["json"]), at_least=50),
+        Figure("export of it as CSV, before it is packed", "MB/s", tuple(exports["csv"]), at_least=50),
         Figure("export of a log of 100 MB as NDJSON", "MB/s", tuple(logs), at_least=50),
     ]
 

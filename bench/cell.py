@@ -59,7 +59,7 @@ def sequences(bench: Bench, cell: Cellular, alone: RunningServer) -> list[Figure
         Figure("cell: one client in sequence at the leader, p50", "ms", medians(here, 0.5), at_most=3),
         Figure("cell: one client in sequence at the leader, p99", "ms", medians(here, 0.99), at_most=20),
         Figure("cell: one client in sequence through a follower, p50", "ms", medians(there, 0.5), at_most=5),
-        Figure("  (one node alone, at the same time, p50)", "ms", medians(single, 0.5)),
+        Figure("cell: (one node alone, at the same time, p50)", "ms", medians(single, 0.5)),
     ]
 
 
@@ -77,8 +77,8 @@ def throughputs(bench: Bench, cell: Cellular, alone: RunningServer) -> list[Figu
     return [
         Figure("cell: 64 in flight, one project", "commits/s", tuple(one), at_least=2500),
         Figure(f"cell: {WRITES} in flight over {PROJECTS} projects", "commits/s", tuple(many), at_least=3500),
-        Figure("  (one node alone, at the same time, 64 in flight)", "commits/s", tuple(single)),
-        Figure("  (processor time of all six processes for one commit)", "us", tuple(cost)),
+        Figure("cell: (one node alone, at the same time, 64 in flight)", "commits/s", tuple(single)),
+        Figure("cell: (processor time of all six processes for one commit)", "us", tuple(cost)),
     ]
 
 
@@ -112,7 +112,7 @@ def joining(cell: Cellular, megabytes: int) -> list[Figure]:
     name = f"cell: a node joins that lacks {megabytes:,} MB"
     return [
         Figure(f"{name}, commits meanwhile, p99", "ms", (quantile(steady.latencies, 0.99) * 1000,), at_most=250),
-        Figure(f"  ({name.removeprefix('cell: ')}: until level)", "s", (took,)),
+        Figure(f"{name} (until level)", "s", (took,)),
     ]
 
 

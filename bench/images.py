@@ -60,10 +60,10 @@ def measure(bench: Bench) -> list[Figure]:
     size = served["size"] >> 20
     return [
         Figure(f"ranges of 4 KB in {size} MB", "per s", ranges, at_least=4000),
-        Figure("the same from nginx", "per s", nginx_ranges),
+        Figure("ranges of 4 KB from nginx", "per s", nginx_ranges),
         Figure("ranges, share of nginx", "%", tuple(100 * a / b for a, b in zip(ranges, nginx_ranges, strict=True))),
         Figure(f"download of {size} MB", "MB/s", whole, at_least=300),
-        Figure("the same from nginx", "MB/s", nginx_whole),
+        Figure("download from nginx", "MB/s", nginx_whole),
         Figure(f"publish after 10 changed rows in {size} MB", "ms", tuple(published), at_most=50),
         Figure("commits, p99 while images are made, of p99 without", "times", (during / alone,), at_most=2),
     ]
