@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.nginx import find
-from tests.running import RunningServer, free_port
+from tests.ports import free_port
+from tests.running import RunningServer
 
 from .figure import Bench, Figure, quantile
 from .raw import new_client

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts import nginx
-from tests.running import PATIENCE, free_port
+from tests.ports import free_port
+from tests.running import PATIENCE
 
 #: Pieces of 64 KiB under the address without its signature; nobody's Authorization goes further.
 CONFIGURATION = """

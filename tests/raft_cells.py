@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from sharelite.cluster.raft.guard import Pace
 from sharelite.cluster.raft.handle import Handle
 from sharelite.cluster.raft.journal import Sizes
 from sharelite.cluster.raft.setup import Setup
+from tests.ports import free_port, free_ports
 
 KEY = bytes(range(32))
 PATIENCE = 60.0
@@ -111,7 +111,7 @@ class RealCell:
     def join(self, incarnation: int = 1, node: str = "") -> int:
         """A node that is not in the cell yet, on a port of its own."""
         place = max(self.members) + 1
-        self.members[place] = Member(node or f"n{place}", incarnation, f"127.0.0.1:{free_ports(1)[0]}")
+        self.members[place] = Member(node or f"n{place}", incarnation, f"127.0.0.1:{free_port()}")
         self.start(place)
         return place
 
@@ -139,15 +139,3 @@ class RealCell:
         for place in places or self.members:
             told = self.told[place]
             told.wait(lambda told=told: any(one == payload for _, one in told.records[-2000:]))  # type: ignore[misc]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    found = [socket.socket() for _ in range(count)]
-    try:
-        for sock in found:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in found]
-    finally:
-        for sock in found:
-            sock.close()

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 #: A clean machine under load may take its time; nobody waits this long where things work.
@@ -130,9 +131,3 @@ def parsed(raw: bytes) -> Any:
         return json.loads(raw)
     except ValueError:
         return raw
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 from sharelite.__main__ import COMMANDS, sharelite
 from sharelite.commands.serve import open_many_files
 from sharelite.errors import ShareliteError
-from tests.running import RunningServer, free_port
+from tests.ports import free_port
+from tests.running import RunningServer
 from tests.serving import NOTES, Serving
 
 

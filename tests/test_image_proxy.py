@@ -16,7 +16,7 @@ import pytest
 
 from scripts.nginx import find
 from sharelite.auth import Identity
-from tests.running import free_port
+from tests.ports import free_port
 from tests.serving import PATIENCE, Serving
 
 CONFIGURATION = """

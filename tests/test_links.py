@@ -18,7 +18,7 @@ from sharelite.cluster.links import Links, Told, Unreachable
 from sharelite.cluster.seal import Called, Caller, Stranger
 from sharelite.errors import BadRequest, Unavailable
 from sharelite.model import Edit, Fault, Mutation, MutationId, Operation, Outcome, Refusal, Sql, Statement
-from tests.running import free_port
+from tests.ports import free_port
 
 KEY, OTHER = bytes(32), bytes([1]) * 32
 

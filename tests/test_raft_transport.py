@@ -281,10 +281,10 @@ def test_stock_pysyncobj_runs_what_a_stranger_sends(tmp_path: Path, monkeypatch:
     """The attack is real: the library as it is executes it."""
     from pysyncobj import SyncObj, SyncObjConf
 
-    from tests.raft_cells import free_ports
+    from tests.ports import free_port
 
     monkeypatch.chdir(tmp_path)
-    port = free_ports(1)[0]
+    port = free_port()
     stock = SyncObj(f"127.0.0.1:{port}", [], SyncObjConf(autoTick=False))
     done = threading.Event()
 
