@@ -44,6 +44,7 @@ FLOORS = (
         "levelling",
         "introduction",
         "cellnode",
+        "handing",
         "transfer",
         "yard",
         "roll",

@@ -6,6 +6,7 @@ Who asks is found out at the first node; the leader is told over the cell's own 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..auth import Identity
 from ..cluster.forwarding import NotHere
-from ..cluster.links import Told
 from ..errors import ShareliteError
+from ..handing import hand_on
 from . import faults
 from .house import IDENTITY, House
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: What of a request's head means something to a route.
 HEADERS = frozenset({b"content-type", b"content-encoding", b"accept", b"if-match", b"if-none-match", b"x-request-id"})
+#: What finds its way to the leader by itself, as far as it has to go there.
+OWN_WAY = re.compile(r"/v1/projects/[^/]+/(mutations|sql)")
 #: Larger bodies go to the leader itself.
 MOST_BODY = 32 << 20
 
@@ -43,6 +46,9 @@ class Away:
             return
         if IDENTITY in scope:
             raise NotHere
+        if OWN_WAY.fullmatch(_path(scope)):
+            await self._app(scope, receive, send)
+            return
         request = Request(scope, receive)
         try:
             response = await _handed_on(request, here, here.node)
@@ -57,7 +63,12 @@ def _changes(scope: Scope) -> bool:
     """Uploads are where they began: at the leader."""
     if scope["path"].startswith("/v1/imports/"):
         return True
-    return scope["method"] not in SAFE_METHODS and not scope["path"].endswith("/mutations")
+    return scope["method"] not in SAFE_METHODS
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 async def _handed_on(request: Request, here: House, node: CellNode) -> Response:
@@ -65,22 +76,15 @@ async def _handed_on(request: Request, here: House, node: CellNode) -> Response:
     body = await _body(request)
     if body is None:
         return _elsewhere(request, node)
-    handed = [
-        request.method,
-        request.scope["path"].removeprefix(request.scope.get("root_path", "")),
-        request.scope["query_string"],
-        [[name, value] for name, value in request.scope["headers"] if name in HEADERS],
-        body,
-        [identity.user, [list(grant) for grant in identity.grants], identity.expires],
-    ]
-    try:
-        index, status, headers, content = await node.ask_leader("http", handed)
-    except Told as told:
-        return faults.plain(told.code, str(told), retry_after=told.retry_after)
+    path = _path(request.scope)
+    headers = [(name, value) for name, value in request.scope["headers"] if name in HEADERS]
+    index, status, found, content = await hand_on(
+        node, identity, request.method, path, body, request.scope["query_string"], headers
+    )
     if status < 400:
         await node.seen(request.path_params.get("project") or _project(request), index)
     response = Response(content, status)
-    response.raw_headers = [(name, value) for name, value in headers]
+    response.raw_headers = found
     return response
 
 

@@ -52,7 +52,7 @@ class House:
         self.node = node
         self.catalog, self.gate, self.hall, self.settings, self.metrics = catalog, gate, hall, settings, metrics
         self.transactions = Transactions()
-        self.desks = Desks(catalog, gate, settings, metrics)
+        self.desks = Desks(catalog, gate, settings, metrics, node)
         self.gallery, self.signer = catalog.gallery, signer
         self.stopping = False
         #: What answers without an end wait for; set as well when they are to end.

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from .. import statements
 from ..errors import BadRequest, ShareliteError
+from ..handing import hand_on
 from ..model import MutationId, Outcome
 from ..sql import requests
 from ..sql.lease import WRITING, LeaseExpired
@@ -22,6 +23,7 @@ from .house import house
 
 if TYPE_CHECKING:
     from ..auth import Identity, Role
+    from ..cellnode import CellNode
     from ..project import Project
     from ..records import ProjectRecord
     from .house import House
@@ -33,8 +35,11 @@ async def run(request: Request) -> Response:
     """Run statements: as one transaction, or each alone."""
     here = house(request)
     record, identity, role = await here.enter(request, "reader")
-    wanted = await asked(request, here)
+    raw = await _raw_statements(request, here)
+    wanted = await _asked(raw)
     allow(here, identity, record, role, wanted)
+    if wanted.defines and here.node is not None and not here.node.cell.leading:
+        return await _defined_by_the_leader(here.node, record, identity, raw)
     async with AsyncExitStack() as held:
         project = await held.enter_async_context(here.catalog.hold(record.id))
         if NDJSON in request.headers.get("accept", ""):
@@ -43,6 +48,14 @@ async def run(request: Request) -> Response:
             return answered(await statements.run(project, wanted, identity.user))
         except statements.Judged as judged:
             return faults.response(judged, version=judged.version)
+
+
+async def _defined_by_the_leader(node: CellNode, record: ProjectRecord, identity: Identity, raw: bytes) -> Response:
+    """Tables are changed where the cell is led; here that is known when this is answered (SPEC K56)."""
+    index, status, _, body = await hand_on(node, identity, "POST", f"/v1/projects/{record.id}/sql", raw)
+    if status < 400:
+        await node.seen(record.id, index)
+    return answered(body, status)
 
 
 async def begin(request: Request) -> Response:
@@ -73,7 +86,7 @@ async def run_in(request: Request) -> Response:
     here = house(request)
     record, identity, role = await here.enter(request, "reader")
     transaction = here.transactions.get(request.path_params["transaction"], record.id, identity.user)
-    wanted = await asked(request, here)
+    wanted = await _asked(await _raw_statements(request, here))
     wanted.check_inside()
     allow(here, identity, record, role, wanted)
     try:
@@ -142,10 +155,12 @@ async def _lines(project: Project, wanted: requests.Request, held: AsyncExitStac
     return Stream(all_of_them(), NDJSON, held)
 
 
-async def asked(request: Request, here: House) -> requests.Request:
-    """The request of the body. Raises BadRequest."""
-    limits = here.settings.limits
-    raw = await bodies.read(request, limits.mutation, limits.body_seconds)
+async def _raw_statements(request: Request, here: House) -> bytes:
+    return await bodies.read(request, here.settings.limits.mutation, here.settings.limits.body_seconds)
+
+
+async def _asked(raw: bytes) -> requests.Request:
+    """The request of a body. Raises BadRequest."""
     if len(raw) > bodies.LARGE:
         return await asyncio.to_thread(requests.decode, raw)
     return requests.decode(raw)

@@ -26,9 +26,11 @@ from ..sql.lease import WRITING, LeaseExpired
 from ..sync.actions import close_code
 from ..tokens import LEEWAY
 from ..transactions import Transaction, repeat
+from .afar import Afar, Leader, Refusal
 
 if TYPE_CHECKING:
     from ..catalog import Catalog
+    from ..cellnode import CellNode
     from ..project import Project
 
 logger = logging.getLogger(__name__)
@@ -61,8 +63,12 @@ _decode = msgspec.json.Decoder(_Message).decode
 class Desks:
     """All of these websockets of a server."""
 
-    def __init__(self, catalog: Catalog, gate: Gate, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, catalog: Catalog, gate: Gate, settings: Settings, metrics: Metrics, node: CellNode | None = None
+    ) -> None:
         self.catalog, self.gate, self.settings, self.metrics = catalog, gate, settings, metrics
+        #: Its part in a cell; None: it is alone.
+        self.node = node
         self._open: set[Desk] = set()
         self._users: dict[str, int] = {}
 
@@ -99,7 +105,7 @@ class Desk:
         self._desks, self._websocket, self._id = desks, websocket, project
         self._coming: asyncio.Queue[str | None] = asyncio.Queue(AHEAD)
         self._identity: Identity | None = None
-        self._transaction: Transaction | None = None
+        self._transaction: Transaction | Afar | None = None
         self._prepared: dict[int, str] = {}
         self._number = 0
         #: Keeps the project open, until the end or until it has stopped.
@@ -114,16 +120,14 @@ class Desk:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            if self._transaction is not None:
-                await self._transaction.leave("its connection has ended")
+            await self._abandon("its connection has ended")
             if self._identity is not None:
                 self._desks.leave(self._identity.user)
             await self._held.aclose()
 
     async def leave(self) -> None:
         """The server goes down."""
-        if self._transaction is not None:
-            await self._transaction.leave(GOING_DOWN)
+        await self._abandon(GOING_DOWN)
         await self._close(1012, "restart")
 
     async def _receive(self) -> None:
@@ -204,6 +208,8 @@ class Desk:
         self._role("reader")
         try:
             await self._do(message, text)
+        except Refusal as refusal:
+            await self._text(b'{"type":"error","n":%d,%b' % (message.n, refusal.body[1:]))
         except statements.Judged as judged:
             await self._refuse(message.n, judged, version=judged.version)
         except ShareliteError as problem:
@@ -212,7 +218,7 @@ class Desk:
     async def _do(self, message: _Message, text: str) -> None:
         match message.type:
             case "sql":
-                await self._sql(message, await self._request(text))
+                await self._sql(message, await self._request(text), text)
             case "prepare":
                 await self._prepare(message)
             case "forget":
@@ -239,12 +245,18 @@ class Desk:
             return await asyncio.to_thread(requests.decode, text, self._prepared)
         return requests.decode(text, self._prepared)
 
-    async def _sql(self, message: _Message, wanted: requests.Request) -> None:
+    async def _sql(self, message: _Message, wanted: requests.Request, text: str) -> None:
         if not wanted.reads:
             self._role("owner" if wanted.defines else "editor")
-        if self._transaction is not None:
+        transaction, leader = self._transaction, self._leader()
+        assert self._identity is not None, "who is here has said hello"
+        if isinstance(transaction, Afar):
             wanted.check_inside()
-            transaction = self._transaction
+            body = await transaction.run(self._identity, requests.unprepared(text, self._prepared))
+            await self._told(message.n, body)
+            return
+        if transaction is not None:
+            wanted.check_inside()
             await self._flow(message.n, statements.flow(lambda spool: transaction.run(wanted, spool.put)))
             return
         project = await self._project()
@@ -253,15 +265,26 @@ class Desk:
             await statements.reached(project, wanted)
             await self._flow(message.n, statements.pieces(project, wanted))
             return
-        assert self._identity is not None, "who is here has said hello"
-        body = await statements.run(project, wanted, self._identity.user)
-        await self._text(b'{"type":"answer","n":%d,%b' % (message.n, body[1:]))
+        if wanted.defines and leader is not None:
+            body = await leader.define(self._identity, requests.unprepared(text, self._prepared))
+        else:
+            body = await statements.run(project, wanted, self._identity.user)
+        await self._told(message.n, body)
+
+    def _leader(self) -> Leader | None:
+        """Who does what this node cannot; None where it can."""
+        node = self._desks.node
+        return None if node is None or node.cell.leading else Leader(node, self._id)
+
+    async def _told(self, n: int, body: bytes) -> None:
+        """The body of an answer, an object, as a message."""
+        await self._text(b'{"type":"answer","n":%d,%b' % (n, body[1:]))
 
     async def _flow(self, n: int, flowing: AsyncIterator[bytes]) -> None:
         """Pieces of rows as they come, and the answer, an object, behind them."""
         async for piece in flowing:
             if piece.startswith(b"{"):
-                await self._text(b'{"type":"answer","n":%d,%b' % (n, piece[1:]))
+                await self._told(n, piece)
             else:
                 await self._text(b'{"type":"rows","n":%d,%b}' % (n, piece))
 
@@ -282,6 +305,10 @@ class Desk:
         if message.mode != "read_only":
             self._role("editor")
         assert self._identity is not None
+        if message.mode != "read_only" and (leader := self._leader()) is not None:
+            self._transaction, body = await Afar.begin(leader, self._identity, message.mode)
+            await self._told(message.n, body)
+            return
         begun = await Transaction.begin(await self._project(), self._identity.user, message.mode)
         self._transaction = begun
         limits = {"idle": WRITING.idle, "total": WRITING.total}
@@ -291,9 +318,13 @@ class Desk:
         """The one that is open; or, with an id, what became of one that is gone."""
         assert self._identity is not None
         id, tag = requests.mutation_id(message.id), requests.short_tag(message.tag)
-        if self._transaction is not None and self._transaction.writing:
+        transaction, leader = self._transaction, self._leader()
+        if isinstance(transaction, Transaction) and transaction.writing:
             self._role("editor")
-        transaction, self._transaction = self._transaction, None
+        self._transaction = None
+        if isinstance(transaction, Afar):
+            await self._told(message.n, await transaction.commit(self._identity, message.id, tag))
+            return
         name = message.transaction if transaction is None else transaction.id
         try:
             if transaction is None:
@@ -302,13 +333,26 @@ class Desk:
         except LeaseExpired:
             if id is None or name is None:
                 raise
+            if leader is not None:
+                await self._told(message.n, await leader.commit(self._identity, name, message.id, tag))
+                return
             outcome = await repeat(await self._project(), self._identity.user, id, name)
         await self._say("answer", n=message.n, version=outcome.version, changed=outcome.kind == "committed")
 
     async def _rollback(self) -> None:
         transaction, self._transaction = self._transaction, None
-        if transaction is not None:
+        if isinstance(transaction, Afar):
+            assert self._identity is not None, "somebody began it"
+            await transaction.rollback(self._identity)
+        elif transaction is not None:
             await transaction.rollback()
+
+    async def _abandon(self, why: str) -> None:
+        """End what is open, also in the middle of a statement."""
+        if isinstance(self._transaction, Transaction):
+            await self._transaction.leave(why)
+        else:
+            await self._rollback()
 
     async def _renew(self, token: str | None) -> None:
         assert self._identity is not None

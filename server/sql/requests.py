@@ -126,6 +126,24 @@ def decode(raw: bytes | str, prepared: Mapping[int, str] | None = None) -> Reque
     )
 
 
+def unprepared(raw: str, prepared: Mapping[int, str]) -> bytes:
+    """A message as the body of a request to another node: its statements by their texts. Raises BadRequest."""
+    try:
+        body = msgspec.json.decode(raw, type=dict[str, Raw])
+        listed = msgspec.json.decode(body["statements"], type=list[str | dict[str, Raw]])
+    except (msgspec.DecodeError, KeyError, UnicodeError, RecursionError) as problem:
+        raise BadRequest(f"the body: {problem}") from None
+    for place, each in enumerate(listed):
+        if isinstance(each, dict) and "prepared" in each:
+            number = each.pop("prepared")
+            sql = prepared.get(msgspec.json.decode(number))
+            if sql is None:
+                raise BadRequest(f"statements/{place}: there is no prepared statement {bytes(number)[:20]!r}")
+            each["sql"] = Raw(msgspec.json.encode(sql))
+    rest = {name: value for name, value in body.items() if name not in ("type", "n", "statements")}
+    return msgspec.json.encode({"statements": listed, **rest})
+
+
 def mutation_id(value: Any) -> MutationId | None:
     """The id of a mutation. Raises BadRequest."""
     match value:
