@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sharelite.cluster.plan import Address, Plan, new_key, text
+from tests.ports import free_ports
 from tests.running import PATIENCE, RunningServer
 from tests.spaces import Network
 
@@ -157,7 +157,7 @@ def look(node: NodeProcess) -> dict[str, Any] | None:
 
 
 def node_address() -> Address:
-    raft, peer, http = (kept_port() for _ in range(3))
+    raft, peer, http = free_ports(3)
     return Address(f"127.0.0.1:{raft}", f"127.0.0.1:{peer}", f"http://127.0.0.1:{http}")
 
 
@@ -165,18 +165,6 @@ def machine(network: Network, name: str) -> Address:
     """Clients come from the machine itself; other nodes send them nowhere."""
     host = network.address(name)
     return Address(f"{host}:7400", f"{host}:7500", f"http://{host}:8080")
-
-
-def kept_port() -> int:
-    """A free port below those that the system gives to connections: a node that is restarted needs it again."""
-    while True:
-        port = random.randrange(10_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from sharelite.app import InCell, Sharelite, create_app
 from sharelite.cellnode import CellNode
 from sharelite.cluster.plan import Address, Plan
 from tests.cells import MemoryCell
-from tests.cellular import kept_port
+from tests.ports import free_port
 from tests.serving import Serving
 
 KEY = bytes(range(32))
@@ -26,7 +26,7 @@ class Company:
     def __init__(self, folder: Path, memory: MemoryCell, names: str = "abc") -> None:
         self.folder, self.memory = folder, memory
         self.addresses = {
-            name: Address("memory", f"127.0.0.1:{kept_port()}", f"http://127.0.0.1:{kept_port()}") for name in names
+            name: Address("memory", f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}") for name in names
         }
         self.serving: dict[str, Serving] = {}
 

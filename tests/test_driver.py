@@ -466,3 +466,18 @@ def test_what_is_no_ha_statement_is_told_and_the_connection_goes_on(
         ann.execute(sql, parameters)
     ann.rollback()
     assert ids(ann) == []
+
+
+def test_a_prepared_write_sent_again_elsewhere_is_the_same_one(ann: Connection, bob: Connection) -> None:  # D6
+    one, other = ann._line.connected(), bob._line.connected()
+    one.prepare("SELECT 1")
+    name = [secrets.token_hex(16), 1]
+    numbers = [wire.prepare(INSERT).number for wire in (one, other)]
+    assert numbers[0] != numbers[1]
+    first, again = [
+        wire.ask("sql", statements=[{"prepared": number, "params": ["a", "x"]}], id=name)
+        for wire, number in zip((one, other), numbers, strict=True)
+    ]
+    assert again["repeated"] and again["version"] == first["version"]
+    with pytest.raises(sharelite.driver.InternalError, match="used for another mutation"):
+        one.ask("sql", statements=[{"prepared": numbers[0], "params": ["a", "y"]}], id=name)

@@ -342,7 +342,8 @@ class Connection:
             return ask(self._transaction[1])
         except Lost as lost:
             self._end(f"the connection broke: {lost}")
-            raise ConnectionLost(f"the transaction is rolled back: the connection broke: {lost}") from lost
+            why = f"the transaction is rolled back: the connection broke: {lost}"
+            raise ConnectionLost(why, "unavailable") from lost
         except DatabaseError as problem:
             if problem.over:
                 self._end(str(problem))

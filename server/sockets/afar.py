@@ -25,13 +25,11 @@ AWAY = "the leader of the cell went away, and what was open there is rolled back
 
 
 class Refusal(ShareliteError):
-    """An error of the leader: `body` is the JSON of it, with all members."""
+    """An error of the leader, with all that it `said`."""
 
     def __init__(self, body: bytes) -> None:
-        self.body = body
-        said = msgspec.json.decode(body)
-        self.code, self._message = str(said["error"]["code"]), str(said["error"]["message"])
-        self.gone = said.get("transaction") == "gone" or self.code == LeaseExpired.code
+        self.said: dict[str, Any] = msgspec.json.decode(body)
+        self.code, self._message = str(self.said["error"]["code"]), str(self.said["error"]["message"])
 
     def __str__(self) -> str:
         return self._message
@@ -89,8 +87,9 @@ class Afar:
         try:
             return await self._leader.ask(identity, "POST", f"/transactions/{self.id}/sql", body)
         except Refusal as refusal:
-            if refusal.gone:
-                self.ended = LeaseExpired(str(refusal))
+            if refusal.said.get("transaction") == "gone" or refusal.code == LeaseExpired.code:
+                self.ended = LeaseExpired(AWAY)
+                refusal.said["transaction"] = "gone"
             raise
         except NotJudged:
             self.ended = LeaseExpired(AWAY)

@@ -209,7 +209,7 @@ class Desk:
         try:
             await self._do(message, text)
         except Refusal as refusal:
-            await self._text(b'{"type":"error","n":%d,%b' % (message.n, refusal.body[1:]))
+            await self._say("error", n=message.n, **refusal.said)
         except statements.Judged as judged:
             await self._refuse(message.n, judged, version=judged.version)
         except ShareliteError as problem:

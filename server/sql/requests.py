@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -121,7 +121,7 @@ def decode(raw: bytes | str, prepared: Mapping[int, str] | None = None) -> Reque
         body.level,
         _version(body.version, "version") or 0,
         _version(body.at, "at"),
-        _hash(body),
+        _hash(body, listed, statements),
         len(bytes(body.statements)),
     )
 
@@ -168,8 +168,15 @@ def _version(value: int | None, name: str) -> int | None:
     return value
 
 
-def _hash(body: _Body) -> bytes:
-    digest = hashlib.sha256(body.statements)
+def _hash(body: _Body, listed: Sequence[str | _Statement], statements: Sequence[Statement]) -> bytes:
+    """Of what a repeat has to repeat. Prepared statements count by their texts: their numbers are a connection's."""
+    digest = hashlib.sha256()
+    if any(isinstance(each, _Statement) and each.prepared is not UNSET for each in listed):
+        for given, statement in zip(listed, statements, strict=True):
+            more = (given.params, given.many) if isinstance(given, _Statement) else (None, UNSET)
+            digest.update(msgspec.json.encode([statement.sql, more[0], None if more[1] is UNSET else more[1]]))
+    else:
+        digest.update(body.statements)
     digest.update(msgspec.json.encode(["sql", body.tag]))
     return digest.digest()[:16]
 
