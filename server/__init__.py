@@ -13,8 +13,8 @@ __version__ = "0.1.0"
 DRIVER = frozenset(
     """BINARY Binary Conflict Connection ConnectionLost Cursor DATETIME DataError DatabaseError Date DateFromTicks Error
     IntegrityError InterfaceError InternalError LEGACY_TRANSACTION_CONTROL NUMBER NotSupportedError OperationalError
-    OutcomeUnknown ProgrammingError ROWID ResultLost Row STRING Time TimeFromTicks Timestamp TimestampFromTicks Warning
-    apilevel connect feed paramstyle sqlite_version sqlite_version_info threadsafety""".split()
+    OutcomeUnknown ProgrammingError ROWID ResultLost Row STRING Time TimeFromTicks Timestamp TimestampFromTicks
+    Untrusted Warning apilevel connect feed paramstyle sqlite_version sqlite_version_info threadsafety""".split()
 )
 
 

@@ -299,7 +299,7 @@ def test_threads_share_a_connection(bob: Connection) -> None:  # D1
 
 @pytest.mark.parametrize(
     "wrong", ["", "x", "sqlite://a/b", "sharelite://", "sharelite:///p", "sharelite://a", "sharelite://a:b/p",
-              "sharelite://a:99999/p", "sharelite://a,,b/p"],
+              "sharelite://a:99999/p", "sharelite://a,,b/p", "sharelite://a/p?ca=x", "sharelites://a/p?x=y"],
 )  # fmt: skip
 def test_a_wrong_address_is_told_without_its_token(wrong: str) -> None:  # D3
     with pytest.raises(sharelite.InterfaceError):
@@ -311,8 +311,9 @@ def test_a_wrong_address_is_told_without_its_token(wrong: str) -> None:  # D3
 
 def test_an_address_names_hosts_token_and_project() -> None:  # D3
     read = parse("sharelite://t%2Fk@a:1,[::1]:2,c/Plan%20A")
-    assert read == (("a:1", "[::1]:2", "c:8080"), "Plan A", "t/k", False)
+    assert read == (("a:1", "[::1]:2", "c:8080"), "Plan A", "t/k", False, None)
     assert parse("sharelites://a/p").desk("a:443", "p") == "wss://a:443/v1/projects/p/sql"
+    assert parse("sharelites://a/p?ca=%2Fetc/my%20ca.pem").ca == "/etc/my ca.pem"
 
 
 def test_a_host_that_lives_is_found_and_the_project_by_its_name(server: Serving) -> None:  # D3

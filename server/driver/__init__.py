@@ -25,6 +25,7 @@ from .errors import (
     OutcomeUnknown,
     ProgrammingError,
     ResultLost,
+    Untrusted,
     Warning,
 )
 
@@ -62,6 +63,6 @@ __all__ = [
     "BINARY", "DATETIME", "LEGACY_TRANSACTION_CONTROL", "NUMBER", "ROWID", "STRING", "Binary", "Conflict", "Connection",
     "ConnectionLost", "Cursor", "DataError", "DatabaseError", "Date", "DateFromTicks", "Error", "IntegrityError",
     "InterfaceError", "InternalError", "NotSupportedError", "OperationalError", "OutcomeUnknown", "ProgrammingError",
-    "ResultLost", "Row", "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks", "Warning", "apilevel", "connect",
-    "feed", "paramstyle", "sqlite_version", "sqlite_version_info", "threadsafety",
+    "ResultLost", "Row", "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks", "Untrusted", "Warning", "apilevel",
+    "connect", "feed", "paramstyle", "sqlite_version", "sqlite_version_info", "threadsafety",
 ]  # fmt: skip

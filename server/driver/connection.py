@@ -397,9 +397,11 @@ def connect(
 ) -> Connection:
     """A connection to a project: `sharelite://token@host1:port,host2:port/project` (`sharelites://`: with TLS).
 
+    With TLS `?ca=FILE` names the certificates that are trusted, where they are not those of the system.
     `project` is an id or a name; of the hosts the first that lives is taken, and another one when it dies. `timeout`:
     seconds in which a request is tried again while no server answers. `autocommit` and `isolation_level` are those of
-    `sqlite3`. Raises InterfaceError for a wrong address, OperationalError where no server answers or no token fits.
+    `sqlite3`. Raises InterfaceError for a wrong address, OperationalError where no server answers or no token fits, and
+    Untrusted where a host cannot prove to be that.
     """
     if cached_statements < 1:
         raise InterfaceError("cached_statements is at least 1")

@@ -66,11 +66,11 @@ class ShareliteDialect(_SQLite):  # type: ignore[misc]
         return sys.modules[__package__ or ""]
 
     def create_connect_args(self, url: URL) -> tuple[Sequence[str], dict[str, Any]]:
-        """More hosts: `?host=host2:port`. Raises ArgumentError."""
-        more = {name: value for name, value in url.query.items() if name != "host"}
+        """More hosts: `?host=host2:port`; certificates that are trusted: `?ca=FILE`. Raises ArgumentError."""
+        more = {name: value for name, value in url.query.items() if name not in ("host", "ca")}
         unknown = more.keys() - OPTIONS.keys()
         if unknown:
-            known = ", ".join(["host", *OPTIONS])
+            known = ", ".join(["host", "ca", *OPTIONS])
             raise exc.ArgumentError(f"an address has no option {sorted(unknown)[0]!r}; there are {known}")
         return [address(url)], {name: OPTIONS[name](str(value)) for name, value in more.items()}
 
@@ -197,7 +197,9 @@ def address(url: URL) -> str:
     hosts = ",".join([first, *([more] if isinstance(more, str) else more)])
     token = url.password or url.username
     scheme = url.drivername.partition("+")[0]
-    return f"{scheme}://{quote(str(token), safe='') + '@' if token else ''}{hosts}/{quote(url.database or '', safe='')}"
+    ca = f"?ca={quote(str(url.query['ca']))}" if "ca" in url.query else ""
+    project = quote(url.database or "", safe="")
+    return f"{scheme}://{quote(str(token), safe='') + '@' if token else ''}{hosts}/{project}{ca}"
 
 
 def _constraint(index: dict[str, Any]) -> dict[str, Any]:

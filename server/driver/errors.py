@@ -6,8 +6,10 @@ all `places`.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.error import URLError
 
 
 class Warning(Exception):
@@ -65,6 +67,10 @@ class ConnectionLost(OperationalError):
     """The connection broke; nothing that was asked for has happened, and a transaction is rolled back."""
 
 
+class Untrusted(OperationalError):
+    """Who answers cannot prove to be that host, or does not speak TLS: nothing was sent, and asking again is no use."""
+
+
 class Conflict(OperationalError):
     """Somebody else changed what the transaction had read: roll it back and run it again."""
 
@@ -93,6 +99,9 @@ class NotSupportedError(DatabaseError):
     """What no project offers."""
 
 
+#: Reasons of OpenSSL, of several releases, for a host that answers something else.
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
+
 CLASSES: dict[str, type[DatabaseError]] = {
     **dict.fromkeys(("invalid", "exists", "unique", "reference", "required", "cycle"), IntegrityError),
     **dict.fromkeys(("failed", "bad_request", "not_found", "already_exists", "contract_given"), ProgrammingError),
@@ -101,6 +110,19 @@ CLASSES: dict[str, type[DatabaseError]] = {
     "conflict": Conflict,
     "unknown": OutcomeUnknown,
 }
+
+
+def untrusted(host: str, problem: BaseException | None) -> Untrusted | None:
+    """What a failure to connect means that will be the same the next time; None: it may pass."""
+    while problem is not None:
+        if isinstance(problem, ssl.SSLCertVerificationError):
+            why = f"the certificate of {host} is not trusted: {problem.verify_message}"
+            return Untrusted(f"{why}; name the file of its authority behind the address: ?ca=FILE", "untrusted")
+        if isinstance(problem, ssl.SSLError) and problem.reason in NO_TLS:
+            return Untrusted(f"{host} does not speak TLS: sharelite:// is without", "untrusted")
+        inner = problem.reason if isinstance(problem, URLError) else None
+        problem = inner if isinstance(inner, BaseException) else problem.__cause__ or problem.__context__
+    return None
 
 
 def refusal(message: Mapping[str, Any]) -> DatabaseError:

@@ -16,7 +16,7 @@ import msgspec
 from ..model import Change, Commit, MutationId
 from ..values import decode_value
 from .address import Address, parse
-from .errors import DatabaseError, OperationalError, refusal
+from .errors import DatabaseError, OperationalError, refusal, untrusted
 from .line import SHORTEST, project_id
 from .wire import FINAL, Lost
 
@@ -31,14 +31,14 @@ async def follow(url: str, after: int | None = None, timeout: float = 5.0) -> As
     Whoever iterates goes at his own pace, closes it (`contextlib.aclosing`) where he leaves before its end, and
     keeps `commit.version` to go on from there another day. What breaks is connected again, at any of the hosts, for
     as long as it takes. Raises OperationalError with the code `reset` where the version is ahead of the project (a
-    restored one: load it anew), ProgrammingError where there is no such project, and OperationalError where the
-    token is not, or no longer, good.
+    restored one: load it anew), ProgrammingError where there is no such project, OperationalError where the token is
+    not, or no longer, good, and Untrusted where a host cannot prove to be that.
     """
     address, cursor, pause, place = parse(url), after, SHORTEST, 0
     headers = {} if address.token is None else {"Authorization": f"Bearer {address.token}"}
     limits = httpx.Timeout(timeout, read=SILENCE)
     project: str | None = None
-    async with httpx.AsyncClient(headers=headers, timeout=limits) as http:
+    async with httpx.AsyncClient(headers=headers, timeout=limits, verify=address.context() or True) as http:
         while True:
             host = address.hosts[place % len(address.hosts)]
             try:
@@ -50,7 +50,9 @@ async def follow(url: str, after: int | None = None, timeout: float = 5.0) -> As
                     async for commit in events:
                         cursor, pause = commit.version, SHORTEST
                         yield commit
-            except (Lost, httpx.TransportError):
+            except (Lost, httpx.TransportError) as problem:
+                if (final := untrusted(host, problem)) is not None:
+                    raise final from problem
                 place += 1
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST)

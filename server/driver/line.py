@@ -12,7 +12,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from .address import Address
-from .errors import ConnectionLost, DatabaseError, OutcomeUnknown, refusal
+from .errors import ConnectionLost, DatabaseError, OutcomeUnknown, refusal, untrusted
 from .wire import Lost, Wire
 
 T = TypeVar("T")
@@ -108,7 +108,8 @@ class Line:
     def _open(self, host: str, seconds: float) -> Wire:
         if self._project is None:
             self._project = project_id(self.address, host, seconds)
-        return Wire(host, self.address.desk(host, self._project), self.address.token, seconds, self._kept)
+        url, context = self.address.desk(host, self._project), self.address.context()
+        return Wire(host, url, self.address.token, seconds, self._kept, context)
 
     def _patience(self) -> Iterator[float]:
         """The seconds that are left before each attempt: one always, others after growing pauses."""
@@ -137,7 +138,8 @@ def fetched(address: Address, host: str, path: str, seconds: float, body: Any = 
         headers["Authorization"] = f"Bearer {address.token}"
     data = None if body is None else json.dumps(body).encode()
     try:
-        with urlopen(Request(f"{address.http(host)}/v1/projects{path}", data, headers), timeout=seconds) as answer:
+        asked = Request(f"{address.http(host)}/v1/projects{path}", data, headers)
+        with urlopen(asked, timeout=seconds, context=address.context()) as answer:
             return json.load(answer)
     except HTTPError as problem:
         if problem.code >= 500:
@@ -145,4 +147,4 @@ def fetched(address: Address, host: str, path: str, seconds: float, body: Any = 
         with problem:
             raise refusal(json.load(problem)) from None
     except (URLError, OSError, ValueError) as problem:
-        raise Lost(str(problem)) from problem
+        raise untrusted(host, problem) or Lost(str(problem)) from problem

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import ExitStack
+from ssl import SSLContext
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.protocol import State
 from websockets.sync.client import connect
 
-from .errors import DataError, InternalError, refusal
+from .errors import DataError, InternalError, refusal, untrusted
 from .values import decode_rows
 
 PROTOCOL = 1
@@ -36,17 +37,21 @@ class Prepared(NamedTuple):
 class Wire:
     """From the handshake to the end. Whoever calls holds a lock."""
 
-    def __init__(self, host: str, url: str, token: str | None, timeout: float, kept: int) -> None:
-        """Connects and says hello. Raises Lost, and what `refusal` gives where the server will not have it.
+    def __init__(
+        self, host: str, url: str, token: str | None, timeout: float, kept: int, context: SSLContext | None = None
+    ) -> None:
+        """Connects and says hello. Raises Lost, Untrusted, and what `refusal` gives where the server will not have it.
 
         `timeout`: seconds for each of the two. `kept`: statements that stay prepared.
         """
         self.host, self._held = host, ExitStack()
         try:
-            dialled = connect(url, open_timeout=timeout, compression=None, max_size=None, close_timeout=1)
+            dialled = connect(
+                url, open_timeout=timeout, compression=None, max_size=None, close_timeout=1, ssl=context
+            )
             self._socket = self._held.enter_context(dialled)
         except (OSError, InvalidHandshake, ConnectionClosed) as problem:
-            raise Lost(str(problem)) from problem
+            raise untrusted(host, problem) or Lost(str(problem)) from problem
         self._kept, self._n = kept, 0
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()
         self._closed = False
