@@ -67,9 +67,14 @@ def test_a_server_killed_behind_a_phase_leaves_all_or_nothing(
     assert found(ann, "after") == 0 and ann.execute("SELECT text FROM note WHERE id='after'").fetchone() == ("x",)
 
 
+def start_behind(killer: threading.Thread, server: RunningServer) -> None:
+    killer.join()
+    server.start()
+
+
 def test_a_server_killed_during_commits_leaves_what_the_driver_says(
     server: RunningServer, ann: Connection
-) -> None:  # Q12
+) -> None:  # D6, Q12
     chance, said = random.Random(3), {}
     for number in range(10):
         name = f"round{number}"
