@@ -29,6 +29,11 @@ BEHIND_SECONDS = 5.0
 PAUSE = 0.05
 #: Until all are asked again where a majority could not be heard or a repair did not come to its end.
 AGAIN_SECONDS = 2.0
+SAID = {
+    "differs": "it differs from that of most nodes",
+    "nobody": "no majority of nodes has the same",
+    "undecided": "too few nodes have said how it is there",
+}
 
 
 class Accord:
@@ -49,7 +54,9 @@ class Accord:
         self.dismissed: Callable[[str, ShareliteError], None] = lambda project, problem: None
         #: Differences that nobody could decide yet: the seq, or None where this replica cannot be asked.
         self._doubts: dict[str, asyncio.Task[None]] = {}
-        self._stuck: set[str] = set()
+        #: Replicas here that cannot take what comes, and why.
+        self._stuck: dict[str, str] = {}
+        self._repairing: set[str] = set()
         links.answer("digests", self._asked_digests)
         links.answer("doubt", self._asked_doubt)
 
@@ -64,10 +71,15 @@ class Accord:
         """Projects that are not served here."""
         return len(self._catalog.aside)
 
-    def doubt(self, project: str, seq: int | None, stuck: bool = False) -> None:
-        """Something is not as another node has it. `stuck`: this replica does not take what comes."""
+    @property
+    def worse(self) -> bool:
+        """Whether other nodes have a project right that this one does not: then one of them should lead."""
+        return bool(self._repairing)
+
+    def doubt(self, project: str, seq: int | None, stuck: str = "") -> None:
+        """Something is not as another node has it. `stuck`: why this replica does not take what comes."""
         if stuck:
-            self._stuck.add(project)
+            self._stuck[project] = stuck
         if project not in self._doubts:
             task = self._doubts[project] = asyncio.create_task(self._settle(project, seq))
             task.add_done_callback(lambda _: self._doubts.pop(project, None))
@@ -81,13 +93,14 @@ class Accord:
 
     async def _settle(self, project: str, seq: int | None) -> None:
         """Until the majority has decided, and this replica is as it says."""
-        told = False
+        told, said = False, ""
         while project == CATALOG_ID or self._catalog.known(project) is not None:
             repaired = False
             try:
                 judgement = await self._judged(project, seq)
-                if judgement.word != "agrees":
-                    logger.critical("project %s: this replica %s", project, judgement.word)
+                if judgement.word not in ("agrees", said):
+                    logger.critical("project %s: this replica: %s", project, SAID[judgement.word])
+                    said = judgement.word
                 if not told:  # whoever is wrong has to find out as well
                     self._links.tell_all("doubt", [project, seq])
                     told = True
@@ -98,8 +111,9 @@ class Accord:
                 if judgement.word == "differs":
                     await self._repair(project, judgement.right)
                     repaired = True
-                elif judgement.word == "nobody":
-                    await self._set_aside(project, "no two nodes of the cell have the same; look at them all")
+                elif judgement.word == "nobody" and project != CATALOG_ID:  # without a right one, the wrong one stays
+                    here = f" (here: {self._stuck[project]})" if project in self._stuck else ""
+                    await self._set_aside(project, f"no two nodes of the cell have the same{here}; look at them all")
             except (ShareliteError, OSError) as problem:
                 logger.error("project %s is not settled yet: %s", project, problem)
             if repaired:
@@ -159,7 +173,7 @@ class Accord:
                 self.doubt(project, seq)
 
     async def _set_aside(self, project: str, why: str) -> None:
-        """Serve it no more, and lead nothing."""
+        """Serve it no more."""
         if project == CATALOG_ID:
             self._catalog.leave_behind()
             self._ended(f"the catalog differs from that of the cell ({why}); the next start fetches it anew")
@@ -167,22 +181,29 @@ class Accord:
         if project not in self._catalog.aside:
             problem = self._catalog.aside[project] = Quarantined(project, why)
             self.dismissed(project, problem)
-        await self._yielding()
 
     async def _repair(self, project: str, right: frozenset[str]) -> None:
         """Put away what is here, and take the log from nodes that have it right."""
         await self._set_aside(project, f"it differs from nodes {', '.join(sorted(right))}; it is fetched from them")
+        self._repairing.add(project)
+        try:
+            await self._yielding()
+            await self._fetched_anew(project, right)
+        finally:
+            self._repairing.discard(project)
+        logger.warning("project %s was fetched anew", project)
+
+    async def _fetched_anew(self, project: str, right: frozenset[str]) -> None:
         lane = self._cell.lane(project)
         lane.hold_back(self._cell.level)
-        self._stuck.add(project)  # it has nothing to say until it has everything
+        self._stuck[project] = "it is fetched anew"  # it has nothing to say until it has everything
         try:
             await self._catalog.put_away(project, Quarantined(project, "it is fetched anew"))
             await self._levelling.fetch(project, self._cell.delivered, right)
         finally:
             lane.go_on()
         await self._drained(project, lane)
-        self._stuck.discard(project)
-        logger.warning("project %s was fetched anew", project)
+        self._stuck.pop(project, None)
 
     async def _drained(self, project: str, lane: Lane) -> None:
         async with self._levelling.held(project) as opened:

@@ -23,6 +23,7 @@ from .cluster.lane import Lane
 from .config import Limits
 from .errors import (
     AlreadyExists,
+    Damaged,
     NotFound,
     NotLeading,
     Quarantined,
@@ -37,7 +38,7 @@ from .model import Base, Edit, Mutation, Operation
 from .names import valid_contract_name, valid_project_name
 from .openings import Openings
 from .ports import Elsewhere, Replicator
-from .project import Project, Workers, to_its_end
+from .project import WRONG, Project, Workers, to_its_end
 from .records import CONTRACT, ContractRecord, NodeRecord, ProjectRecord
 from .roll import PROJECTS, Roll, written
 from .schema.contract import Contract
@@ -45,6 +46,7 @@ from .shelf import CONTRACTS, Shelf, insertion
 from .storage.files import Files
 from .storage.images import Gallery
 from .storage.seen import Look, Seen
+from .sync.apply import Mismatch
 from .sync.statements import Function
 from .upgrades import Migrated, follow, migrated
 from .yard import CATALOG_ID, Yard
@@ -312,7 +314,10 @@ class Catalog:
         if record is None or record.state == "deleting":
             raise NotFound("project", project)
         await self._on(self._seen.forget, project)
-        opened: Project = await self._on(self._yard.open, project, self._lane(project))
+        try:
+            opened: Project = await self._on(self._yard.open, project, self._lane(project))
+        except WRONG as problem:
+            raise self._wrong(project, problem) from problem
         opened.attend()
         try:
             await self._follow(opened, record)
@@ -321,6 +326,13 @@ class Catalog:
             raise
         opened.when_stopped = self._openings.stop
         return opened
+
+    def _wrong(self, project: str, problem: Exception) -> Exception:
+        """What to say of files that are not what they should be. In a cell the other nodes may have them right."""
+        if self._elsewhere is not None:
+            self._elsewhere.differs(project, str(problem))
+            return Quarantined(project, str(problem))
+        return Damaged(f"project {project}", str(problem)) if isinstance(problem, Mismatch) else problem
 
     async def _closing(self, project: Project) -> None:
         await project.close()

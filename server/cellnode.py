@@ -76,7 +76,7 @@ class CellNode:
         self.catalog = catalog
         catalog.catch_up = partial(self.proven, False)
         await catalog.start_over()
-        self.following = Following(catalog, self.cell, self.broken, self.differs)
+        self.following = Following(catalog, self.cell, self.broken)
         self.levelling = Levelling(self.cell, self.links, catalog, self.following, self._files, self._data)
         self.exchange = Exchange(self.links, catalog.gallery)
         self.accord = Accord(self.cell, self.links, catalog, self.levelling, self.hand_over, self._ended)
@@ -172,7 +172,7 @@ class CellNode:
     def differs(self, project: str, why: str) -> None:
         """This replica of a project cannot take what the cell says; the others decide who is wrong."""
         logger.critical("project %s does not take what the cell says: %s", project, why)
-        self.accord.doubt(project, None, stuck=True)
+        self.accord.doubt(project, None, stuck=why or "it cannot be read")
 
     def full(self) -> None:
         """There is no room on the disk. Who leads so holds up the whole cell; a follower does not."""
@@ -314,7 +314,7 @@ class CellNode:
     async def _lead(self) -> None:
         """What was interrupted is the new leader's to finish. Who has a replica that differs leads only if nobody else
         can."""
-        if self.accord.differing:
+        if self.accord.worse:
             await self.hand_over()
         try:
             await self.catalog.lead()

@@ -17,11 +17,10 @@ import msgspec
 
 from .catalog import Catalog
 from .cluster.cell import Cell
-from .errors import Damaged, NotLeading, ShareliteError, UnknownOutcome
+from .errors import Damaged, NotLeading, Quarantined, ShareliteError, UnknownOutcome
 from .model import Change
 from .project import Project
 from .records import ContractRecord, NodeRecord, ProjectRecord
-from .sync.apply import Mismatch
 from .sync.wire import decode_commit
 from .yard import CATALOG_ID, NotHere
 
@@ -32,16 +31,10 @@ PAUSE = 0.2
 
 class Following:
     """Keeps a catalog level with its cell. `altered` and `gone` are told of projects that changed or are no more;
-    `broken` of files that cannot be written or read, `differs` of a project that is not what the cell says."""
+    `broken` of files that cannot be written or read."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        cell: Cell,
-        broken: Callable[[BaseException], None],
-        differs: Callable[[str, str], None],
-    ) -> None:
-        self._catalog, self._cell, self._broken, self._differs = catalog, cell, broken, differs
+    def __init__(self, catalog: Catalog, cell: Cell, broken: Callable[[BaseException], None]) -> None:
+        self._catalog, self._cell, self._broken = catalog, cell, broken
         self.altered: Callable[[ProjectRecord], None] = lambda record: None
         self.gone: Callable[[str], None] = lambda project: None
         self.nodes_changed: Callable[[], None] = lambda: None
@@ -146,8 +139,7 @@ class Following:
                     lane.close()
                 elif not self._catalog.making(project):
                     await self._catalog.take(project)
-            except (Mismatch, Damaged, apsw.CorruptError, apsw.NotADBError) as problem:
-                self._differs(project, str(problem))
+            except Quarantined:  # the cell finds out who is right
                 return
             except ShareliteError as problem:
                 logger.error("project %s does not take what the cell delivers: %s", project, problem)

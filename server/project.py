@@ -39,7 +39,7 @@ from .schemachange import schema_change
 from .sql.statements import Statements
 from .storage.databases import Databases
 from .storage.manifest import Image
-from .sync.apply import Mismatch
+from .sync.apply import BROKEN, Mismatch
 from .sync.feed import Feed
 from .sync.held import Held, Moved
 from .sync.log import Position
@@ -446,7 +446,7 @@ class Project:
             loop.call_exception_handler({"message": f"project {self.id} stopped", "exception": problem})
             if self._elsewhere is not None and isinstance(problem, WRONG):
                 self._elsewhere.differs(self.id, str(problem))
-            elif self._elsewhere is not None:
+            elif self._elsewhere is not None and isinstance(problem, BROKEN):
                 self._elsewhere.broken(problem)
             loop.call_soon(lambda: self.when_stopped(self, stopped))  # behind the answers of those on their way
 

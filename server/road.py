@@ -24,7 +24,7 @@ from .sql.guard import Watchdog
 from .sql.statements import Statements
 from .storage.databases import Databases
 from .sync import wire
-from .sync.apply import Mismatch
+from .sync.apply import Mismatch, data_at_fault
 from .sync.entry import Entry, Record, Recorded, Rehearsed, decode, encode
 from .sync.held import Held, Moved
 from .sync.ids import Ids
@@ -348,7 +348,8 @@ class Road:
             return
         while (record := self._inbox.next()) is not None:
             if record.fits(self._log.position):
-                self._receive(self._inbox, record, came)
+                with data_at_fault(f"entry {record.seq} cannot be taken"):
+                    self._receive(self._inbox, record, came)
             elif record.contradicts(self._log.position):
                 self.mark()
                 self._inbox.doubt(record.base_seq, self._log.position.seq)

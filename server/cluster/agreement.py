@@ -25,13 +25,15 @@ def judge(me: str, told: Mapping[str, Marks | None], members: int, seq: int | No
     """`told`: what each node has, this one among them; None where it cannot tell because its replica is out of order.
     Nodes that did not answer are not in it. `members`: how many there are. `seq`: where somebody saw a difference.
 
-    `nobody`: all have answered, and no majority has the same. `undecided`: ask again, when more answer.
+    `nobody`: all have answered, and no majority has the same; or most replicas are out of order. `undecided`: ask
+    again, when more answer.
     """
     mine = told.get(me)
     forgotten = seq is None or (mine is not None and seq not in mine and any(known > seq for known in mine))
     at = _common(told, members) if forgotten or not _known(told, seq, members) else seq
     if at is None:
-        return Judgement("undecided")
+        lost = sum(marks is None for marks in told.values())
+        return Judgement("nobody" if 2 * lost > members else "undecided")
     values = {node: marks[at] for node, marks in told.items() if marks is not None and at in marks}
     ranked = Counter(values.values()).most_common(1)
     value, votes = ranked[0]

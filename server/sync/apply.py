@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import apsw
 
+from ..errors import NotJudged
 from ..model import Base, Change, Commit, Key, Row, Value
 from . import digest, texts
 from .entry import Entry
@@ -38,8 +40,26 @@ HARMLESS = re.compile(
 )
 
 
+#: The disk or the machine is at fault. Whatever else goes wrong while an entry is taken, goes wrong for its data.
+BROKEN = (
+    OSError, MemoryError, apsw.IOError, apsw.FullError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.NoMemError,
+    apsw.BusyError, apsw.LockedError, apsw.ProtocolError, apsw.PermissionsError, apsw.InterruptError,
+)  # fmt: skip
+
+
 class Mismatch(Exception):
     """A change did not find what it states: this replica differs from its log."""
+
+
+@contextmanager
+def data_at_fault(what: str) -> Iterator[None]:
+    """Whatever the data make us raise is a Mismatch: one project is set aside for it, and no node ends."""
+    try:
+        yield
+    except (Mismatch, NotJudged, *BROKEN):
+        raise
+    except Exception as problem:
+        raise Mismatch(f"{what}: {type(problem).__name__}: {problem}") from problem
 
 
 def create(connection: apsw.Connection, project: str, epoch: str) -> None:
@@ -94,7 +114,7 @@ class Apply:
                 f"entry {to.seq} follows version {entry.base_version}, this database is at {self.position.version}"
             )
         try:
-            with transaction(self._connection):
+            with data_at_fault(f"entry {to.seq} cannot be applied"), transaction(self._connection):
                 total = self.row_digest
                 for commit in commits:
                     total = self._commit(commit, total)

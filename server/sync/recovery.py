@@ -10,7 +10,7 @@ import apsw
 
 from ..errors import Damaged
 from . import wire
-from .apply import Apply, Mismatch, create
+from .apply import Apply, Mismatch, create, data_at_fault
 from .log import Log, Position
 
 logger = logging.getLogger(__name__)
@@ -76,8 +76,9 @@ def _on_the_way(position: Position, log: Log) -> bool:
 
 def replay(apply: Apply, log: Log) -> None:
     """Apply what the log has beyond the database. Raises Mismatch."""
-    for to, entry in log.entries(apply.position.seq):
-        if entry is None:
-            apply.move(to)
-        else:
-            apply.apply(entry, [wire.decode_commit(commit.json) for commit in entry.commits], to)
+    with data_at_fault("the log cannot be read"):
+        for to, entry in log.entries(apply.position.seq):
+            if entry is None:
+                apply.move(to)
+            else:
+                apply.apply(entry, [wire.decode_commit(commit.json) for commit in entry.commits], to)
