@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,10 @@ from .accord import Accord
 from .bases import Bases
 from .catalog import Catalog
 from .cluster.cell import Cell
-from .cluster.forwarding import Forwarding, NotHere
+from .cluster.forwarding import Forwarding, NotHere, Passed
 from .cluster.links import Links, Told, Unreachable
 from .cluster.plan import Plan
-from .cluster.port import Member, Role, Status
+from .cluster.port import Member, NotLeader, Role, Status
 from .errors import NotFound, NotJudged, NotLeading, ShareliteError, UnknownOutcome
 from .exchange import Exchange
 from .following import Following
@@ -70,6 +72,8 @@ class CellNode:
         links.answer("register", self._asked_register)
         links.answer("join", self._asked_join)
         links.answer("members", self._asked_members)
+        links.answer("remove", self._asked_remove)
+        links.answer("transfer", self._asked_transfer)
 
     async def start(self, catalog: Catalog, joins: NodeRecord | None = None) -> None:
         """Begin with Raft, and wait until there is a catalog. `joins`: this node, as it is to be made a member."""
@@ -287,18 +291,40 @@ class CellNode:
         full = ["the disk is full"] if self._loop.time() < self._full_until else []
         return found + full + self.accord.trouble()
 
-    async def led_by_another(self) -> None:
-        """Until another node leads, as far as is known here. Raises NotLeading if that takes long."""
+    async def transfer(self, heir: str | None) -> None:
+        """Have another node lead, `heir` if one is named. At any node. Raises MembershipRefused, NotLeading, Passed."""
+        former = self.cell.role.leader_node
+        with suppress(UnknownOutcome):  # who led may not lead any more when he has done it; what counts is seen here
+            await self._leader_does("transfer", heir)
         deadline = self._loop.time() + LEADER_SECONDS
-        while self.cell.role.leader_node in (None, self.links.me):
+        while self.cell.role.leader_node in (None, former):
             if self._loop.time() > deadline:
                 raise NotLeading
             await asyncio.sleep(PAUSE)
 
     async def remove(self, node: str) -> None:
-        """Take a node out of the cell. At the leader. Raises MembershipRefused, NotLeader, UnknownOutcome."""
-        await asyncio.wrap_future(self.cell.port.remove(node))
-        await self.catalog.drop_node(node)
+        """Take a node out of the cell. At any node. Raises MembershipRefused, NotLeading, UnknownOutcome, Passed."""
+        await self._leader_does("remove", node)
+
+    async def _leader_does(self, name: str, content: Any) -> None:
+        try:
+            await self.ask_leader(name, content)
+        except Told as told:
+            raise Passed(told) from None
+
+    async def _asked_transfer(self, node: str, heir: Any) -> None:
+        await self._moved(self.cell.port.transfer(heir))
+
+    async def _asked_remove(self, node: str, gone: Any) -> None:
+        await self._moved(self.cell.port.remove(gone))
+        await self.catalog.drop_node(gone)
+
+    async def _moved(self, change: Future[None]) -> None:
+        """Raises NotHere where this node does not lead: whoever asks goes on to another one."""
+        try:
+            await asyncio.wrap_future(change)
+        except NotLeader:
+            raise NotHere from None
 
     def _install(self, index: int) -> None:
         """Port's thread, which waits meanwhile."""

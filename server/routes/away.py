@@ -28,7 +28,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: What of a request's head means something to a route.
 HEADERS = frozenset({b"content-type", b"content-encoding", b"accept", b"if-match", b"if-none-match", b"x-request-id"})
 #: What finds its way to the leader by itself, as far as it has to go there.
-OWN_WAY = re.compile(r"/v1/projects/[^/]+/(mutations|sql)")
+OWN_WAY = re.compile(r"/v1/projects/[^/]+/(mutations|sql)|/v1/cluster")
 #: Larger bodies go to the leader itself.
 MOST_BODY = 32 << 20
 

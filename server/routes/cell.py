@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, UnsetType
@@ -45,8 +44,7 @@ async def change(request: Request) -> Response:
         await node.remove(wanted.remove)
     else:
         assert wanted.transfer is not UNSET
-        await asyncio.wrap_future(node.cell.port.transfer(wanted.transfer))
-        await node.led_by_another()
+        await node.transfer(wanted.transfer)
     return told(await node.described())
 
 

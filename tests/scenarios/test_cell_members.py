@@ -66,9 +66,26 @@ def members(cell: Cellular) -> list[dict[str, object]]:
     return found
 
 
-def test_leadership_is_handed_to_whoever_is_named(cell: Cellular) -> None:  # K66
+@pytest.mark.parametrize("asked", ["leader", "heir", "third"])
+def test_leadership_is_handed_to_whoever_is_named_wherever_that_is_asked(cell: Cellular, asked: str) -> None:  # K66
     leader = cell.leader().name
-    heir = next(name for name in "abc" if name != leader)
-    status, answer = cell[leader].ask("POST", "/v1/cluster", {"transfer": heir})
-    assert (status, answer["leads"]) == (200, heir)
+    heir, third = sorted(set("abc") - {leader})
+    settled(cell)
+    place = {"leader": leader, "heir": heir, "third": third}[asked]
+    status, answer = cell[place].ask("POST", "/v1/cluster", {"transfer": heir})
+    assert (status, answer.get("leads")) == (200, heir), answer
     assert cell.leader().name == heir
+
+
+def test_what_cannot_be_changed_about_members_is_said(cell: Cellular) -> None:  # K17, K66
+    leader = cell.leader().name
+    settled(cell)
+    for place in "abc":
+        for wanted, why in (
+            ({"transfer": "z"}, "no member z; the cell has a, b, c"),
+            ({"transfer": leader}, f"node {leader} leads already"),
+            ({"remove": "z"}, "no member z"),
+            ({"remove": leader}, "transfer leadership first"),
+        ):
+            status, answer = cell[place].ask("POST", "/v1/cluster", wanted)
+            assert status == 409 and why in answer["error"]["message"], (place, wanted, answer)

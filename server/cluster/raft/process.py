@@ -248,13 +248,22 @@ class Process:
         if not self.node._isLeader():
             self._refuse(call, NotLeader(None))
             return
-        heir = next((one.id for one in self.node.members() if one.node == node), node)
         try:
+            heir = self._heir(node)
             self.node.hand_over(heir)
         except MembershipRefused as problem:
             self._refuse(call, problem)
             return
         self._transfers[call] = (heir, engine.now() + self._patience)
+
+    def _heir(self, node: str | None) -> str | None:
+        """The member that is named. Raises MembershipRefused."""
+        found = {one.node: one.id for one in self.node.members()}
+        if node == self.node.me.node:
+            raise MembershipRefused(f"node {node} leads already")
+        if node is not None and node not in found:
+            raise MembershipRefused(f"there is no member {node}; the cell has {', '.join(sorted(found))}")
+        return found[node] if node is not None else None
 
     def _finish_transfers(self) -> None:
         for call, (heir, until) in list(self._transfers.items()):
