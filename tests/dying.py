@@ -1,6 +1,9 @@
-"""Makes a project from a base, dying (or finding the disk full) at the n-th step, for n = 1, 2, 3 ... to the last.
+"""Makes a project from a base, or deletes it, dying (or finding the disk full) at the n-th step, for n = 1, 2, 3 ... to
+the last.
 
-    python -m tests.dying FOLDER BASE CONTRACT HASH DIGEST die|full steps|writes      prints a JSON object: end -> count
+    python -m tests.dying FOLDER BASE CONTRACT HASH DIGEST adopt|delete die|full steps|writes
+
+prints a JSON object: end -> count.
 
 A step is what is done to files other than by SQLite, and each sync, delete or truncation by SQLite; with `writes` each
 write as well. After each the data directory is opened again as after a restart.
@@ -20,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -33,6 +36,7 @@ from sharelite.schema.contract import Contract
 from sharelite.storage.files import Files
 from sharelite.storage.images import Gallery
 
+PROJECT = "a" * 32
 DIED, DONE, GAVE_UP = 9, 0, 4
 ENDS = {DIED: "died", DONE: "done", GAVE_UP: "gave up"}
 LEFT = {0: "there", 1: "gone"}
@@ -115,48 +119,71 @@ async def with_catalog(data: Path, files: Files, story: Callable[[Catalog], Any]
         pool.shutdown()
 
 
-def attempt(data: Path, base: Base, contract: Contract, file: Path, last: int, how: str, writes: bool) -> int:
-    """The steps are counted from the moment in which the catalog stands."""
+class Ground(NamedTuple):
+    """A data directory, and what a project is made of there."""
+
+    data: Path
+    base: Base
+    contract: Contract
+    file: Path
+
+    async def adopt(self, catalog: Catalog, project: str = PROJECT) -> None:
+        await catalog.adopt(project, "Rome", self.contract, self.base, self.file, "ann", False)
+
+    async def delete(self, catalog: Catalog) -> None:
+        await catalog.delete(PROJECT, "ann")
+
+    async def adopt_with_an_image(self, catalog: Catalog) -> None:
+        await self.adopt(catalog)
+        async with catalog.hold(PROJECT) as project:
+            await project.image()
+
+
+def attempt(ground: Ground, verb: str, last: int, how: str, writes: bool) -> int:
+    """The steps are counted from the moment in which the catalog stands, with the project that is to be deleted."""
     step = Step(1 << 60, how)
     disk = Disk(step, writes)
 
     async def story(catalog: Catalog) -> int:
+        if verb == "delete":
+            await ground.adopt_with_an_image(catalog)
         step._left = last
         try:
-            await catalog.adopt("a" * 32, "Rome", contract, base, file, "ann", False)
+            await getattr(ground, verb)(catalog)
         except (ShareliteError, OSError, apsw.Error):
             return GAVE_UP
         finally:
             step.mended = how == "full"
         return DONE if step._left > 0 else GAVE_UP
 
-    end: int = asyncio.run(with_catalog(data, dying(step), story))
+    end: int = asyncio.run(with_catalog(ground.data, dying(step), story))
     disk.unregister()
     return end
 
 
-def after(data: Path, base: Base, contract: Contract, file: Path) -> int:
+def after(ground: Ground) -> int:
     """What is there after a restart: the whole project (0), or nothing of it and its name free (1)."""
 
     async def story(catalog: Catalog) -> int:
         known = catalog.by_name("Rome")
         if known is None:
-            folder = data / "projects"
-            assert not folder.exists() or not list(folder.iterdir()), "something half-made is left"
-            known = await catalog.adopt(secrets.token_hex(16), "Rome", contract, base, file, "ann", False)
-            left = 1
+            folder = ground.data / "projects"
+            assert not folder.exists() or not list(folder.iterdir()), "something of it is left"
+            await ground.adopt(catalog, secrets.token_hex(16))
+            known, left = catalog.by_name("Rome"), 1
+            assert known is not None
         else:
             left = 0
         async with catalog.hold(known.id) as project:
             rows: Any = await project.read(lambda reader: reader.execute("SELECT count(*) FROM layer").fetchone())
-            assert (project.version, rows[0], project._road.row_digest) == (1, 3, base.row_digest)
+            assert (project.version, rows[0], project._road.row_digest) == (1, 3, ground.base.row_digest)
         return left
 
-    left: int = asyncio.run(with_catalog(data, Files(), story))
+    left: int = asyncio.run(with_catalog(ground.data, Files(), story))
     return left
 
 
-def main(folder: Path, source: Path, contract: Contract, base: Base, how: str, writes: bool) -> None:
+def main(folder: Path, source: Path, contract: Contract, base: Base, verb: str, how: str, writes: bool) -> None:
     logging.disable(logging.CRITICAL)
     ends: Counter[str] = Counter()
     for number in range(1, 5_000):
@@ -164,8 +191,9 @@ def main(folder: Path, source: Path, contract: Contract, base: Base, how: str, w
         data.mkdir()
         shutil.copy(source, data / "one.db")
         shutil.copy(source, data / "two.db")
-        end = forked(lambda: attempt(data, base, contract, data / "one.db", number, how, writes))  # noqa: B023
-        left = forked(lambda: after(data, base, contract, data / "two.db"))  # noqa: B023
+        one, two = (Ground(data, base, contract, data / name) for name in ("one.db", "two.db"))
+        end = forked(lambda: attempt(one, verb, number, how, writes))  # noqa: B023
+        left = forked(lambda: after(two))  # noqa: B023
         shutil.rmtree(data)
         ends[ENDS.get(end, f"status {end}")] += 1
         ends[LEFT.get(left, f"broken after step {number}")] += 1
@@ -186,13 +214,14 @@ def forked(work: Callable[[], int]) -> int:
 
 
 if __name__ == "__main__":
-    folder, source, document, digest, rows, how, which = sys.argv[1:]
+    folder, source, document, digest, rows, verb, how, which = sys.argv[1:]
     known = Base(digest, Path(source).stat().st_size, int(rows))
     main(
         Path(folder),
         Path(source),
         Contract.parse(json.loads(Path(document).read_text())),
         known,
+        verb,
         how,
         which == "writes",
     )

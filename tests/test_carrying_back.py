@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +142,38 @@ def test_a_history_that_cannot_be_done_again_makes_nothing(server: Serving, tmp_
         assert says in str(result.exception), says
     names = [each["name"] for each in server.http.get("/v1/projects").json()["projects"]]
     assert not [name for name in names if "broken" in name]
+
+
+def test_a_history_whose_import_was_killed_is_gone_on_with(server: Serving, tmp_path: Path) -> None:  # J21
+    filled(server, "long", tmp_path)
+    lines = exported(server, "long", tmp_path / "long.ndjson").read_text().splitlines()
+    last = json.loads(lines[-1])
+    edits = [
+        json.dumps({**last, "v": number, "changes": [["s", "place", ["a"], {"name": f"name {number}"}]]})
+        for number in range(len(lines) + 1, 2000)
+    ]
+    file = tmp_path / "long.ndjson"
+    file.write_text("\n".join([*lines, *edits]) + "\n")
+    command = [sys.executable, "-m", "sharelite", "import", str(file), "--name", "long again", "--url", server.url]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while begun(server, "long again (") < 20:
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    left = begun(server, "long again (")
+    assert 20 <= left < 1999
+    again = done(server, "import", str(file), "--name", "long again").strip()
+    assert begun(server, "long again (") == -1
+    assert server.http.get(f"/v1/projects/{again}").json()["version"] == 1999
+
+
+def begun(server: Serving, start: str) -> int:
+    """The version of the project whose name begins so; -1: there is none."""
+    for project in server.http.get("/v1/projects").json()["projects"]:
+        if project["name"].startswith(start):
+            found = server.http.get(f"/v1/projects/{project['id']}")
+            return int(found.json()["version"]) if found.status_code == 200 else -1
+    return -1
 
 
 TRIGGERS = """

@@ -1,4 +1,4 @@
-"""Imports that are killed between every two steps, or find the disk full there (SPEC J9)."""
+"""Imports and deletions that are killed between every two steps, or find the disk full there (SPEC J9, L11)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.serving import Serving
 from tests.test_foreign import built
 
 
-def ends(folder: Path, how: str, which: str) -> dict[str, int]:
+def ends(folder: Path, how: str, which: str, verb: str = "adopt") -> dict[str, int]:
     found, base = built(made(folder / "sample.db", SAMPLE))
     (folder / "contract.json").write_text(json.dumps(found.contract))
     (folder / "data").mkdir()
     run = [sys.executable, "-m", "tests.dying", str(folder / "data"), str(base), str(folder / "contract.json")]
-    run += [found.base.hash, str(found.base.row_digest), how, which]
+    run += [found.base.hash, str(found.base.row_digest), verb, how, which]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0 and done.stderr == "", done.stderr[-3000:]
     told: dict[str, int] = json.loads(done.stdout)
@@ -43,6 +43,23 @@ def test_an_import_that_finds_the_disk_full_at_any_step_is_there_or_it_is_not(tm
 @pytest.mark.parametrize("how", ["die", "full"])
 def test_an_import_killed_at_any_write_is_there_or_it_is_not(tmp_path: Path, how: str) -> None:  # J9
     told = ends(tmp_path, how, "writes")
+    assert not [end for end in told if end.startswith(("broken", "status"))]
+
+
+def test_a_deletion_killed_at_any_step_is_done_or_has_not_begun(tmp_path: Path) -> None:  # L11
+    told = ends(tmp_path, "die", "steps", "delete")
+    assert set(told) <= {"died", "done", "there", "gone"} and told["died"] > 15 and told["gone"] > 15, told
+
+
+def test_a_deletion_that_finds_the_disk_full_at_any_step_is_done_or_has_not_begun(tmp_path: Path) -> None:  # L11
+    told = ends(tmp_path, "full", "steps", "delete")
+    assert set(told) <= {"gave up", "done", "there", "gone"} and told["gave up"] > 3, told
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["die", "full"])
+def test_a_deletion_killed_at_any_write_is_done_or_has_not_begun(tmp_path: Path, how: str) -> None:  # L11
+    told = ends(tmp_path, how, "writes", "delete")
     assert not [end for end in told if end.startswith(("broken", "status"))]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,13 +22,16 @@ def replay(server: Server, file: Path, name: str, public: bool) -> None:
     """Make a project and push every commit of the file, each as one mutation; all of it or none of it.
 
     The whole file is looked through first. Who did what when is not done again: the commits are of whoever runs this,
-    now. Raises CannotImport, Remote.
+    now. What an import of the same file left that was killed is gone on with. Raises CannotImport, Remote.
     """
     contract, newest = _looked_through(file)
-    hidden = f"{name} ({secrets.token_hex(4)} is being imported)"
-    made = server.ask("POST", "/v1/projects", {"name": hidden, "contract": contract, "public": False})
+    client = _digest(file, name)
+    hidden = f"{name} ({client[:8]} is being imported)"
+    made = _begun(server, hidden) or server.ask(
+        "POST", "/v1/projects", {"name": hidden, "contract": contract, "public": False}
+    )
     try:
-        _push_all(server, made["id"], file)
+        _push_all(server, made["id"], file, client, made["version"])
         version = server.ask("GET", f"/v1/projects/{made['id']}")["version"]
         if version != newest:
             raise CannotImport(f"{file}: done again, its {newest:,} commits made {version:,} versions")
@@ -64,13 +67,34 @@ def _looked_through(file: Path) -> tuple[dict[str, Any], int]:
     return contract, version
 
 
-def _push_all(server: Server, project: str, file: Path) -> None:
-    client = secrets.token_hex(16)
+def _digest(file: Path, name: str) -> str:
+    """Who pushes this file as this project: the same one each time, so that nothing is done twice."""
+    with open(file, "rb") as content:
+        found = hashlib.file_digest(content, "sha256")
+    found.update(name.encode())
+    return found.hexdigest()[:32]
+
+
+def _begun(server: Server, hidden: str) -> dict[str, Any] | None:
+    """What an import of the same file left."""
+    listed: list[dict[str, Any]] = server.ask("GET", "/v1/projects")["projects"]
+    known = next((project for project in listed if project["name"] == hidden), None)
+    if known is None:
+        return None
+    found: dict[str, Any] = server.ask("GET", f"/v1/projects/{known['id']}")
+    text = f"going on behind version {found['version']:,}, where an import of this file was cut off"
+    Console(stderr=True, highlight=False).print(text)
+    return found
+
+
+def _push_all(server: Server, project: str, file: Path, client: str, done: int) -> None:
+    """Those behind the version that is there."""
     columns = (TextColumn("replaying"), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("replaying", total=file.stat().st_size)
         for line, commit in _commits(file):
-            if line == 1:
+            if line <= done:
+                progress.advance(bar, commit["bytes"])
                 continue
             more = {"tag": commit["tag"]} if "tag" in commit else {}
             body = {"id": [client, line - 1], "changes": commit["changes"], **more}
