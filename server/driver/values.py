@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..model import Value
-from ..values import INT64, decode_value, encode_value
+from ..values import INT64, SAFE, decode_value, encode_value
 from .errors import DataError, ProgrammingError
 
 Params = Sequence[Any] | Mapping[str, Any]
@@ -27,6 +27,8 @@ def encode(value: Any) -> Any:
         return None
     if isinstance(value, str):
         return _text(value)
+    if type(value) is int and -SAFE < value < SAFE:
+        return value
     if isinstance(value, int):
         if not -INT64 <= value < INT64:
             raise OutOfRange(f"the integer {value} has more than 64 bits")
@@ -89,7 +91,7 @@ def bound(params: Params, count: int, names: Sequence[str] | None) -> list[Any] 
         raise ProgrammingError(f"the statement has parameters by name (:{names[0]}); a mapping is needed")
     if len(params) != count:
         raise ProgrammingError(f"the statement has {count} parameters, {len(params)} were given")
-    return [encode(value) for value in params]
+    return [value if value is None or (type(value) is str and value.isascii()) else encode(value) for value in params]
 
 
 def size(params: list[Any] | dict[str, Any]) -> tuple[msgspec.Raw, int]:

@@ -190,24 +190,23 @@ class ChangeWriter:
         return self._delete(shape, change.key, change.old or {})
 
     def _insert(self, shape: Shape, key: Key, new: Row) -> int:
-        names = (*shape.key, *shape.columns)
         values = (*key, *[new.get(column) for column in shape.columns])
-        sql = texts.insert_returning(shape.table, names)
+        sql = texts.insert_returning(shape.table, shape.all)
         try:
             stored = self._connection.execute(sql, values).fetchall()
         except apsw.ConstraintError as problem:
             raise Mismatch(f"insert into {shape.table} {key!r}: {problem}") from problem
-        return self._whole(shape, stored[0])
+        return digest.cells(shape.table, stored[0][: len(key)], shape.all, stored[0])
 
     def _delete(self, shape: Shape, key: Key, old: Row) -> int:
-        sql = texts.delete_returning(shape.table, shape.key, (*shape.key, *shape.columns))
+        sql = texts.delete_returning(shape.table, shape.key, shape.all)
         stored = self._connection.execute(sql, key).fetchall()
         if len(stored) != 1:
             raise Mismatch(f"delete from {shape.table} {key!r} hit {len(stored)} rows")
         for column, value in zip(shape.columns, stored[0][len(shape.key) :], strict=True):
             if not same(value, old.get(column)):
                 raise Mismatch(f"delete from {shape.table} {key!r}: {column} is {value!r}, not {old.get(column)!r}")
-        return -self._whole(shape, stored[0])
+        return -digest.cells(shape.table, stored[0][: len(key)], shape.all, stored[0])
 
     def _update(self, shape: Shape, key: Key, new: Row, old: Row) -> int:
         names = tuple(new)
@@ -221,13 +220,8 @@ class ChangeWriter:
             raise Mismatch(f"update of {shape.table} {key!r}: {problem}") from problem
         if len(stored) != 1:
             raise Mismatch(f"update of {shape.table} {key!r} hit {len(stored)} rows with the old values {old!r}")
-        gained = digest.cells(shape.table, key, dict(zip(names, stored[0], strict=True)))
-        return gained - digest.cells(shape.table, key, old)
-
-    def _whole(self, shape: Shape, stored: tuple[Value, ...]) -> int:
-        width = len(shape.key)
-        row = dict(zip(shape.columns, stored[width:], strict=True))
-        return digest.keys(shape, stored[:width]) + digest.cells(shape.table, stored[:width], row)
+        gained = digest.cells(shape.table, key, names, stored[0])
+        return gained - digest.cells(shape.table, key, old, old.values())
 
 
 def same(one: Value, other: Value) -> bool:

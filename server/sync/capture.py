@@ -16,6 +16,8 @@ from .shape import Shape, literal, quoted
 
 TRIGGERS = "SELECT name FROM temp.sqlite_schema WHERE type='trigger' AND tbl_name=?"
 ON = "(SELECT v FROM temp._cap WHERE k=1)"
+#: The cells of inserted and deleted rows that are NULL say nothing.
+SAID = "AND (op NOT IN ('i', 'd') OR new IS NOT NULL OR old IS NOT NULL)"
 
 
 class Capture:
@@ -31,7 +33,7 @@ class Capture:
             "col TEXT, old, new);"
             "CREATE TEMP TABLE _cap(k INTEGER PRIMARY KEY, v); INSERT INTO _cap VALUES(1,1)"
         )
-        self._select = f"SELECT seq, tbl, op, col, old, new, {columns} FROM temp._chg WHERE seq>? ORDER BY seq"
+        self._select = f"SELECT seq, tbl, op, col, old, new, {columns} FROM temp._chg WHERE seq>? {SAID} ORDER BY seq"
 
     def watch(self, shape: Shape) -> None:
         """Create the triggers of a table, once. Outside of a transaction that will be rolled back."""
@@ -66,9 +68,7 @@ def grouped(rows: Iterable[tuple[Any, ...]]) -> list[Change]:
     for row in rows:
         op = row[2]
         if op == "i" or op == "d":
-            value = row[5] if op == "i" else row[4]
-            if value is not None:
-                cells[row[3]] = value
+            cells[row[3]] = row[5] if op == "i" else row[4]
             continue
         _, table, _, column, old, new, *keys = row
         key = _key(keys)

@@ -11,13 +11,15 @@ COLUMNS = "SELECT name, upper(type), pk FROM pragma_table_xinfo(?, 'main') WHERE
 
 
 class Shape(NamedTuple):
-    """A table: `key` in key order, `columns` the others in table order, `types` of all, `untyped` the ANY ones."""
+    """A table: `key` in key order, `columns` the others in table order, `types` of all, `untyped` the ANY ones,
+    `all` names: those of the key first."""
 
     table: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     types: dict[str, str]
     untyped: frozenset[str]
+    all: tuple[str, ...]
 
 
 def quoted(name: str) -> str:
@@ -41,4 +43,5 @@ def _shape(connection: apsw.Connection, table: str) -> Shape:
     key = tuple(name for name, _, pk in sorted(rows, key=lambda row: row[2]) if pk)
     types = {name: kind for name, kind, _ in rows}
     untyped = frozenset(name for name, kind in types.items() if kind in ("ANY", ""))
-    return Shape(table, key, tuple(name for name, _, pk in rows if not pk), types, untyped)
+    columns = tuple(name for name, _, pk in rows if not pk)
+    return Shape(table, key, columns, types, untyped, (*key, *columns))

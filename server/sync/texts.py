@@ -28,6 +28,12 @@ def select(table: str, key: Names, columns: Names) -> str:
 
 
 @lru_cache(KEPT)
+def select_several(table: str, key: str, columns: Names, count: int) -> str:
+    """Some cells of so many rows of a table whose key is one column."""
+    return f"SELECT {listed(columns)} FROM main.{quoted(table)} WHERE {quoted(key)} IN ({', '.join('?' * count)})"
+
+
+@lru_cache(KEPT)
 def insert(table: str, columns: Names) -> str:
     return f"INSERT INTO main.{quoted(table)}({listed(columns)}) VALUES({', '.join('?' * len(columns))})"
 

@@ -180,7 +180,12 @@ def encode_key(key: Key) -> list[Any]:
 
 
 def encode_row(row: Row, types: Mapping[str, str]) -> dict[str, Any]:
-    return {column: encode_value(value, types.get(column) == "ANY") for column, value in row.items()}
+    return {
+        column: value
+        if type(value) is str or (type(value) is int and -SAFE < value < SAFE)
+        else encode_value(value, types.get(column) == "ANY")
+        for column, value in row.items()
+    }
 
 
 def encode_change(change: Change, types: Types) -> list[Any]:
