@@ -99,7 +99,7 @@ class Project:
         self._publishing = asyncio.Lock()
         self._waiting = Waiting()
         self._turns = Turns(self._next_turn)
-        self.readers = Readers(databases, road.watch, workers.reads)
+        self.readers = Readers(databases, road.watch, workers.reads, publisher.shown)
         self._closed = False
         #: Those who have something of this project open, and have to let go of it before its end.
         self.guests: set[Guest] = set()
@@ -276,9 +276,13 @@ class Project:
         """Run a function with a read-only connection on a reader thread."""
         return await self.query(lambda statements: function(statements.connection))
 
-    async def query(self, function: Callable[[Statements], T]) -> T:
-        """`read`, for a function that runs somebody's statements."""
-        return await self.readers.query(function)
+    async def query(self, function: Callable[[Statements], T], at: int | None = None) -> T:
+        """`read`, for a function that runs somebody's statements. `at`: on the image of this version, if it has one."""
+        return await self.readers.query(function, at)
+
+    def shown(self) -> list[int]:
+        """The versions that have an image here."""
+        return sorted({name.version for name in self._publisher.images.names()})
 
     async def plan_upgrade(self, contract: Contract) -> UpgradeReport:
         """What following this contract would mean; nothing is done."""

@@ -10,6 +10,8 @@ import errno
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import apsw
@@ -22,6 +24,7 @@ from .storage.files import PAGE_SIZE
 from .storage.images import Images
 from .storage.manifest import CHUNK, DIGEST_BYTES, FORMAT, Image, Manifest
 from .storage.overlay import Overlay, chunks_of
+from .storage.shown import shown
 from .sync.entry import Entry, Published
 from .sync.log import published
 
@@ -67,6 +70,16 @@ class Publisher:
         self._road, self._databases, self._chunks = road, databases, chunks
         #: Set where the project is being closed: work on the way ends early.
         self.abandoned = threading.Event()
+
+    @contextmanager
+    def shown(self, version: int) -> Iterator[apsw.Connection | None]:
+        """On a reader's thread: a connection to the image of a version; None: there is no such one. Raises Damaged."""
+        image = self.images.of_version(version)
+        if image is None:
+            yield None
+            return
+        with shown(self._databases, self.images, self._chunks, image) as connection:
+            yield connection
 
     def settle(self) -> None:
         """On a worker: what was broken off is published as the log says, or forgotten."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import apsw
@@ -24,13 +25,15 @@ KEPT = 8
 
 #: A reader, and which of the files that have been data.db it is open on.
 Borrowed = tuple[int, Statements]
+#: A connection to the image of a version, for as long as the `with` lasts; None: there is none.
+Shown = Callable[[int], AbstractContextManager[apsw.Connection | None]]
 
 
 class Readers:
     """`run` and what goes with it belong to the event loop's thread; `borrow` and `bring_back` to a reader's."""
 
-    def __init__(self, databases: Databases, watch: Watchdog, pool: Executor) -> None:
-        self._databases, self._watch, self._pool = databases, watch, pool
+    def __init__(self, databases: Databases, watch: Watchdog, pool: Executor, shown: Shown) -> None:
+        self._databases, self._watch, self._pool, self._shown = databases, watch, pool, shown
         self._kept: list[Borrowed] = []
         #: What reader threads do now, also for those who have stopped waiting for it.
         self._reading: set[asyncio.Future[Any]] = set()
@@ -50,8 +53,10 @@ class Readers:
         reading.add_done_callback(self._reading.discard)
         return await asyncio.shield(reading)
 
-    async def query(self, function: Callable[[Statements], T]) -> T:
-        """Run a function with a reader."""
+    async def query(self, function: Callable[[Statements], T], at: int | None = None) -> T:
+        """Run a function with a reader: of the image of a version, if that is asked for and has one."""
+        if at is not None:
+            return await self.run(self._with_image, function, at)
         return await self.run(self._with_reader, function)
 
     async def log(self, function: Callable[[apsw.Connection], T]) -> T:
@@ -95,6 +100,12 @@ class Readers:
             return function(borrowed[1])
         finally:
             self.bring_back(borrowed)
+
+    def _with_image(self, function: Callable[[Statements], T], at: int) -> T:
+        with self._shown(at) as connection:
+            if connection is not None:
+                return function(Statements(connection, self._watch))
+        return self._with_reader(function)
 
     def _with_log(self, function: Callable[[apsw.Connection], T]) -> T:
         connection = self._databases.log_reader()

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
@@ -24,10 +24,14 @@ from .sql.statements import Statements
 if TYPE_CHECKING:
     from .project import Project
 
+T = TypeVar("T")
+
 #: Who reads at a version that this node has not reached yet waits so long for it.
 PATIENCE = 5.0
 #: Sets of parameters of one mutation, where statements run each alone: so long nobody else has the turn.
 PIECE = 1000
+#: So many versions are named to somebody whose version is not there.
+NEAREST = 5
 #: Takes a piece of the rows of a long read.
 More = Callable[[bytes], None]
 #: Rows that are encoded without leaving the event loop.
@@ -40,11 +44,16 @@ class VersionGone(ShareliteError):
 
     code = "version_gone"
 
-    def __init__(self, wanted: int, present: int) -> None:
-        self.wanted, self.present = wanted, present
+    def __init__(self, wanted: int, present: int, shown: Sequence[int] = ()) -> None:
+        self.wanted, self.present, self.shown = wanted, present, shown
 
     def __str__(self) -> str:
-        return f"version {self.wanted} cannot be read here: the project is at {self.present}, and has no image of it"
+        near = sorted(self.shown, key=lambda version: abs(version - self.wanted))[:NEAREST]
+        some = f"the nearest that can: {', '.join(map(str, sorted(near)))}" if near else "no former version can"
+        return (
+            f"version {self.wanted} cannot be read here: the project is at {self.present}, and has no image of it; "
+            f"{some}. GET /v1/projects/ID/db makes one of the present version"
+        )
 
 
 class Judged(ShareliteError):
@@ -113,24 +122,33 @@ async def reached(project: Project, request: Request) -> None:
     """
     if request.level == "linearizable":
         await project.fresh()
-    if project.version >= request.version:
+    wanted = max(request.version, request.at or 0)
+    if project.version >= wanted:
         return
     news = asyncio.Event()
     subscription = project.feed.subscribe(news.set)
     try:
         async with asyncio.timeout(PATIENCE):
-            while project.version < request.version:
+            while project.version < wanted:
                 await news.wait()
                 news.clear()
     except TimeoutError:
-        raise Unavailable(f"version {request.version} is not here yet, the project is at {project.version}") from None
+        raise Unavailable(f"version {wanted} is not here yet, the project is at {project.version}") from None
     finally:
         subscription.close()
 
 
 async def read(project: Project, request: Request) -> bytes:
     """Run statements that only read, all of them on one state of the project. Raises Refused, VersionGone."""
-    return await project.query(partial(_read, request, None))
+    return await _query(project, request, partial(_read, request, None))
+
+
+async def _query(project: Project, request: Request, function: Callable[[Statements], T]) -> T:
+    """On the version that is asked for: of its image, or of the present state where it is that."""
+    try:
+        return await project.query(function, request.at)
+    except VersionGone as gone:
+        raise VersionGone(gone.wanted, gone.present, await asyncio.to_thread(project.shown)) from None
 
 
 async def results_of(project: Project, statements: Sequence[Statement]) -> tuple[int, tuple[Result, ...]] | None:
@@ -147,13 +165,13 @@ async def results_of(project: Project, statements: Sequence[Statement]) -> tuple
 
 def pieces(project: Project, request: Request) -> AsyncGenerator[bytes]:
     """`read`, with the rows of long reads in pieces before the answer, which is the last."""
-    return flow(lambda spool: project.query(partial(_read, request, spool.put)))
+    return flow(lambda spool: _query(project, request, partial(_read, request, spool.put)))
 
 
 def lines(project: Project, request: Request) -> AsyncGenerator[bytes]:
     """The rows of statements that only read, line by line. What is wrong before the first line is raised, what is
     wrong later is the last line."""
-    return _with_last_words(flow(lambda spool: project.query(partial(_lines, request, spool))))
+    return _with_last_words(flow(lambda spool: _query(project, request, partial(_lines, request, spool))))
 
 
 async def flow(begin: Callable[[Spool], Awaitable[bytes]]) -> AsyncGenerator[bytes]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import httpx
 import pytest
 from starlette.requests import HTTPConnection
@@ -16,6 +18,7 @@ from starlette.requests import HTTPConnection
 from sharelite.app import create_app
 from sharelite.auth import Identity
 from sharelite.sql import reading
+from sharelite.sql.guard import MEMORY, Guard, Watchdog
 from tests.roads import SCENE
 from tests.serving import Serving
 from tests.test_routes import error
@@ -61,14 +64,19 @@ class Sql:
     def version(self) -> int:
         return int(self.server.http.get(f"/v1/projects/{self.project}").json()["version"])
 
+    def publish(self) -> int:
+        """The version of an image of now."""
+        answer = self.server.http.get(f"/v1/projects/{self.project}/db")
+        return int(answer.headers["sharelite-version"])
+
     def commits(self, after: int = 0) -> list[Any]:
         found: list[Any] = self.server.http.get(f"/v1/projects/{self.project}/commits", params={"after": after}).json()[
             "commits"
         ]
         return found
 
-    def lines(self, *statements: Any) -> list[Any]:
-        answer = self.post(*statements, headers={"accept": "application/x-ndjson"})
+    def lines(self, *statements: Any, **more: Any) -> list[Any]:
+        answer = self.post(*statements, headers={"accept": "application/x-ndjson"}, **more)
         assert answer.status_code == 200, answer.text
         return [json.loads(line) for line in answer.text.splitlines()]
 
@@ -187,12 +195,67 @@ def test_a_read_waits_for_the_version_it_needs_and_knows_no_other(sql: Sql) -> N
     version = sql.version()
     assert sql.post("SELECT 1", level="linearizable").json()["version"] == version
     assert sql.post("SELECT 1", at=version).status_code == 200
-    assert sql.refused("SELECT 1", at=version - 1)[:2] == (410, "version_gone")
+    status, code, message = sql.refused("SELECT 1", at=version - 1)
+    assert (status, code) == (410, "version_gone") and "has no image of it" in message
     later = threading.Timer(0.1, lambda: sql.run("INSERT INTO note(id) VALUES ('a')"))
     later.start()
     assert sql.post("SELECT count(*) FROM note", level="session", version=version + 1).json()["results"][0]["rows"] == [
         [1]
     ]
+
+
+def test_a_version_that_has_an_image_is_read_as_it_was(sql: Sql) -> None:  # Q5
+    sql.run("INSERT INTO note(id, text, any) VALUES ('a', 'before', 1.5)")
+    shown = sql.publish()
+    sql.run("UPDATE note SET text = 'after'", "INSERT INTO note(id) VALUES ('b')")
+    answer = sql.post("SELECT id, text, any FROM note", "SELECT count(*) FROM note", at=shown).json()
+    assert answer["version"] == shown
+    assert [each["rows"] for each in answer["results"]] == [[["a", "before", 1.5]], [[1]]]
+    head, row, _ = sql.lines("SELECT text FROM note", at=shown)
+    assert (head["version"], row) == (shown, ["before"])
+    assert sql.rows("SELECT count(*) FROM note") == [[2]]
+    assert sql.refused("SELECT * FROM _sharelite", at=shown)[:2] == (403, "forbidden")
+    message = sql.refused("SELECT 1", at=shown - 1)[2]
+    assert f"the nearest that can: {shown}." in message
+
+
+def test_a_version_that_is_still_to_come_is_waited_for(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:  # Q5
+    version = sql.version()
+    later = threading.Timer(0.1, lambda: sql.run("INSERT INTO note(id) VALUES ('a')"))
+    later.start()
+    assert sql.post("SELECT count(*) FROM note", at=version + 1).json()["results"][0]["rows"] == [[1]]
+    monkeypatch.setattr("sharelite.statements.PATIENCE", 0.05)
+    status, code, message = sql.refused("SELECT 1", at=version + 99)
+    assert (status, code) == (503, "unavailable") and f"the project is at {version + 1}" in message
+
+
+@pytest.mark.parametrize("of_image", [True, False])
+def test_whoever_reads_slowly_holds_up_no_image_and_no_write(sql: Sql, of_image: bool) -> None:  # Q5
+    sql.run("INSERT INTO note(id, text) " + COUNT + "SELECT 'n' || n, 'before' FROM c LIMIT 5000")
+    at = {"at": sql.publish()} if of_image else {}
+    body = {"statements": ["SELECT a.id, b.text, hex(zeroblob(200)) FROM note a, note b LIMIT 30000"], **at}
+    with sql.server.http.stream("POST", sql.address, json=body, headers={"accept": "application/x-ndjson"}) as answer:
+        lines = answer.iter_lines()
+        version = json.loads(next(lines))["version"]
+        for text in ("x", "y"):
+            sql.run({"sql": "UPDATE note SET text = ?", "params": [text]})
+            assert sql.publish() == sql.version()
+        *rows, tail = map(json.loads, lines)
+    assert sql.version() == version + 2 and tail["rows"] == len(rows) == 30_000
+    assert {row[1] for row in rows} == {"before"}
+
+
+def test_an_image_that_is_damaged_is_said_to_be_and_made_anew(tmp_path: Path) -> None:  # Q5
+    with Serving(tmp_path / "data") as server:
+        sql = Sql(server)
+        sql.run("INSERT INTO note(id, text) " + COUNT + "SELECT 'n' || n, hex(randomblob(9)) FROM c LIMIT 9999")
+        shown = sql.publish()
+        for chunk in (tmp_path / "data" / "chunks").iterdir():
+            chunk.write_bytes(chunk.read_bytes()[::-1])
+        assert sql.refused("SELECT count(*) FROM note", at=shown)[:2] == (500, "damaged")
+        sql.run("INSERT INTO note(id) VALUES ('a')")
+        again = sql.publish()
+        assert sql.post("SELECT count(*) FROM note", at=again).json()["results"][0]["rows"] == [[10_000]]
 
 
 def test_rows_come_line_by_line(sql: Sql) -> None:  # Q5
@@ -268,6 +331,24 @@ def test_what_is_too_large_names_the_limit(sql: Sql, text: str, limit: str) -> N
     status, code, message = sql.refused(text)
     assert (status, code) == (422, "over_budget") and limit in message
     assert sql.rows("SELECT 1") == [[1]]
+
+
+def test_heavy_statements_at_once_have_a_budget_each_and_the_hungriest_is_stopped() -> None:  # Q8
+    watch = Watchdog()
+    watch._thread = threading.current_thread()  # nobody looks but this test
+    first, second, third = [Guard(apsw.Connection(":memory:"), watch) for _ in range(3)]
+    used, now = apsw.memory_used(), time.monotonic()
+    with first.within(60), second.within(60):
+        watch.look(now, used + MEMORY * 3 // 2)
+        assert (first.over, second.over) == (None, None)
+    with first.within(60):
+        used = watch._used
+        watch.look(now, used + MEMORY // 2)
+        with third.within(60):
+            watch.look(now, used + MEMORY // 2 + MEMORY)
+            assert (first.over, third.over) == (None, None)
+            watch.look(now, used + MEMORY // 2 + MEMORY + 2)
+            assert first.over and "256 MiB" in first.over and third.over is None
 
 
 @pytest.mark.parametrize(

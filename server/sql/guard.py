@@ -16,7 +16,10 @@ import apsw
 #: A mutation holds the turn of its project while it runs, a read holds nobody up.
 WRITE_SECONDS = 5.0
 READ_SECONDS = 30.0
-#: What SQLite may take more than before while a statement runs (sorting, temporary tables, long values).
+#: What SQLite may take for a statement (sorting, temporary tables, long values). It counts for the whole process only:
+#: what it takes more from one look to the next is shared out among those who run, and whoever comes to have more than
+#: this is stopped. Several heavy statements at once never stop each other below it; of two that began together it may
+#: be the wrong one that is stopped first.
 MEMORY = 256 << 20
 #: How often those who run are looked at.
 INTERVAL = 0.05
@@ -74,8 +77,9 @@ class Guard(AbstractContextManager["Guard"]):
         self.seconds = WRITE_SECONDS
         self._watch = watch
         self.strict = False
+        #: Its share of the memory that was taken while it ran.
+        self.taken = 0.0
         self._deadline = 0.0
-        self._memory = 0
         connection.authorizer = self._authorize
 
     def within(self, seconds: float) -> Guard:
@@ -86,7 +90,7 @@ class Guard(AbstractContextManager["Guard"]):
     def __enter__(self) -> Guard:
         self.refused = self.over = None
         self._deadline = time.monotonic() + self.seconds
-        self._memory = apsw.memory_used() + MEMORY
+        self.taken = 0.0
         self._watch.add(self)
         return self
 
@@ -105,14 +109,19 @@ class Guard(AbstractContextManager["Guard"]):
         """End what runs now, from any thread."""
         self._watch.stop(self, why)
 
-    def look(self, now: float) -> None:
-        """Interrupt what has had enough. Called by the watchdog, under its lock."""
+    def look(self, now: float, more: float) -> None:
+        """Interrupt what has had its time. `more`: its share of the memory since the last look. Called by the watchdog,
+        under its lock."""
+        self.taken = max(0.0, self.taken + more)
         if now > self._deadline:
             self.over = f"it took longer than {self.seconds:g} s, the limit for one statement"
-        elif apsw.memory_used() > self._memory:
-            self.over = f"it needs more than {MEMORY >> 20} MiB of memory, the limit for one statement"
         if self.over:
             self.connection.interrupt()
+
+    def starve(self) -> None:
+        """Interrupt what has had its memory. As `look`."""
+        self.over = f"it needs more than {MEMORY >> 20} MiB of memory, the limit for one statement"
+        self.connection.interrupt()
 
     def _authorize(
         self, action: int, one: str | None, two: str | None, database: str | None, source: str | None
@@ -163,9 +172,12 @@ class Watchdog:
         self._running: set[Guard] = set()
         self._some = threading.Event()
         self._thread: threading.Thread | None = None
+        self._used = 0
 
     def add(self, guard: Guard) -> None:
         with self._lock:
+            if not self._running:
+                self._used = apsw.memory_used()
             self._running.add(guard)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="sql watchdog", daemon=True)
@@ -183,13 +195,22 @@ class Watchdog:
                 guard.over = why
                 guard.connection.interrupt()
 
+    def look(self, now: float, used: int) -> None:
+        """Once, under the lock. `used`: bytes that SQLite has taken in the whole process."""
+        if not self._running:
+            return
+        more, self._used = (used - self._used) / len(self._running), used
+        for guard in self._running:
+            guard.look(now, more)
+        hungriest = max(self._running, key=lambda guard: guard.taken)
+        if hungriest.taken > MEMORY:
+            hungriest.starve()
+
     def _watch(self) -> None:
         while True:
             self._some.clear()
             with self._lock:
-                now = time.monotonic()
-                for guard in self._running:
-                    guard.look(now)
+                self.look(time.monotonic(), apsw.memory_used())
                 quiet = not self._running
             if not quiet:
                 time.sleep(INTERVAL)

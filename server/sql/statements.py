@@ -158,10 +158,11 @@ class Statements:
 
     def _begins(self, cursor: Any, sql: str, bindings: Any) -> bool:
         """What SQLite knows of a statement before it runs; there must be only one of them."""
-        if not self._began:
-            self._began = True
-            if len(sql) < len(self._text) and not is_blank(self._text[len(sql) :]):
-                raise Refused("failed", "one statement at a time: there is more behind the first semicolon")
+        if self._began:  # the same one with other parameters
+            return True
+        self._began = True
+        if len(sql) < len(self._text) and not is_blank(self._text[len(sql) :]):
+            raise Refused("failed", "one statement at a time: there is more behind the first semicolon")
         self._reads = cursor.is_readonly
         described = cursor.get_description()
         self._columns = tuple([name for name, _ in described])

@@ -43,6 +43,10 @@ class Databases:
         """A new connection to data.db; who asks for `rehearse` or `read` closes it."""
         return self._files.data(self.data_path, role)
 
+    def image(self, vfs: str, name: str) -> apsw.Connection:
+        """A new connection to an image, as `Files.image`; who asks closes it."""
+        return self._files.image(vfs, name)
+
     def writer(self) -> apsw.Connection:
         """The one connection that applies; stays open until `close`."""
         connection = self._files.data(self.data_path, "apply")

@@ -101,9 +101,20 @@ class Files:
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
         return self._set(connection, path, pragmas, create=not read_only)
 
+    def image(self, vfs: str, name: str) -> apsw.Connection:
+        """Open an image, which is the file of this name of a VFS of its own, for reading."""
+        connection = self._opened(name, apsw.SQLITE_OPEN_READONLY, vfs)
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+        for pragma, value in (("cell_size_check", 1), ("temp_store", 2), ("query_only", 1)):
+            connection.pragma(pragma, value)
+        return connection
+
     def _open(self, path: Path, *, read_only: bool) -> apsw.Connection:
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        connection = apsw.Connection(str(path), flags=flags, vfs=self._vfs, statementcachesize=400)
+        return self._opened(str(path), flags, self._vfs)
+
+    def _opened(self, name: str, flags: int, vfs: str | None) -> apsw.Connection:
+        connection = apsw.Connection(name, flags=flags, vfs=vfs, statementcachesize=400)
         for limit, value in LIMITS.items():
             connection.limit(limit, value)
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
