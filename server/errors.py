@@ -237,8 +237,13 @@ class Quarantined(Unavailable):
         self.project = project
 
 
+#: Folders of a data directory.
+ROOMS = frozenset({"catalog", "chunks", "projects", "raft"})
+
+
 class Damaged(ShareliteError):
-    """A file does not hold what its own checks say."""
+    """A file does not hold what its own checks say. It is told by its place in the data directory: where that lies on
+    the machine is nobody's business."""
 
     code = "damaged"
 
@@ -246,7 +251,9 @@ class Damaged(ShareliteError):
         self.path, self.why = path, why
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.why}"
+        parts = self.path.replace("\\", "/").split("/")
+        first = max((place for place, part in enumerate(parts) if part in ROOMS), default=len(parts) - 1)
+        return f"{'/'.join(parts[first:])}: {self.why}"
 
 
 class FileRefused(ShareliteError):

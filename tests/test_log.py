@@ -354,3 +354,17 @@ def test_a_clean_close_leaves_nothing_to_read_again(road: Road, tmp_path: Path) 
     assert (tmp_path / "log.db-wal").stat().st_size > 0
     road.close()
     assert [(tmp_path / f"{name}.db-wal").stat().st_size for name in ("data", "log")] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/srv/secret/data/projects/ab/log.db", "projects/ab/log.db"),
+        ("/srv/projects/data/chunks/ab", "chunks/ab"),
+        ("C:\\data\\raft\\journal\\1.seg", "raft/journal/1.seg"),
+        ("/srv/data/images.key", "images.key"),
+        ("the journal", "the journal"),
+    ],
+)
+def test_a_damaged_file_is_told_by_its_place_in_the_data_directory(path: str, told: str) -> None:  # L5
+    assert str(Damaged(path, "is not itself")) == f"{told}: is not itself"
