@@ -28,8 +28,11 @@ def main(folder: Path) -> None:
     if not (folder / "cell.key").exists():
         hosts = [word for name in NODES for word in ("--node", f"{name}=127.0.0.1")]
         sharelite("cluster", "init", str(folder), *hosts, "--http-port", str(NODES["a"])).check_returncode()
-    running = {name: start(folder, name) for name in NODES}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    running: dict[str, subprocess.Popen[bytes]] = {}
     try:
+        for name in NODES:
+            running[name] = start(folder, name)
         for name in NODES:
             until_ready(name, running[name], folder)
         fill(NODES["a"])
@@ -37,7 +40,9 @@ def main(folder: Path) -> None:
             print(f"node {name}  http://127.0.0.1:{port}/demo/   process {running[name].pid}, log {folder / name}.log")
         print("Kill one (kill -9), edit at another; start it again with the command that its log begins with.")
         print(f"sharelite cluster --url http://127.0.0.1:{NODES['a']} status     Ctrl-C ends all of them")
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
     finally:
         for process in running.values():
             process.send_signal(signal.SIGTERM)

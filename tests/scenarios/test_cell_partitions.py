@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -87,16 +87,17 @@ def flapping(wires: Network, cell: Cellular, story: Story, seconds: float) -> No
         pause.wait(FLAP)
 
 
-CUTS: tuple[Callable[[Network, Cellular, Story, float], None], ...] = (
+Cut = Callable[[Network, Cellular, Story, float], None]
+CUTS: tuple[Cut, ...] = (
     leader_alone, everybody_alone, leader_is_not_heard, leader_hears_nobody, one_way_between_two, flapping,
 )  # fmt: skip
 
 
-def replaced(cell: Cellular, leader: str, by_nobody: bool = False) -> None:
-    """Until the other nodes have another leader, or know that there is none."""
+def replaced(cell: Cellular, leader: str, at: Sequence[str] = (), by_nobody: bool = False) -> None:
+    """Until the nodes `at` (else: all other ones) have another leader, or know that there is none."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        told = [look(cell[other]) for other in others(cell, leader)]
+        told = [look(cell[other]) for other in at or others(cell, leader)]
         leads = {None if each is None else each["leads"] for each in told}
         if leads == {None} if by_nobody else not leads & {None, leader}:
             return
@@ -108,12 +109,12 @@ def others(cell: Cellular, name: str) -> str:
     return "".join(other for other in cell.nodes if other != name)
 
 
-def cut_and_heal(wires: Network, cell: Cellular, rounds: int, seconds: float) -> None:
+def cut_and_heal(wires: Network, cell: Cellular, cuts: Sequence[Cut], seconds: float) -> None:
     story = Story(cell, patience=1.5)
     with story.running():
-        for number in range(rounds):
+        for cut in cuts:
             story.until_acked(10)
-            CUTS[number % len(CUTS)](wires, cell, story, seconds)
+            cut(wires, cell, story, seconds)
             wires.heal()
             assert story.until_acked(5) < SOON
             settled(cell)
@@ -122,13 +123,71 @@ def cut_and_heal(wires: Network, cell: Cellular, rounds: int, seconds: float) ->
     story.check_files()
 
 
+def two_and_three(wires: Network, cell: Cellular, story: Story, seconds: float) -> None:
+    """The leader is on the smaller side: what came to it there is acknowledged by nobody."""
+    leader = cell.leader().name
+    rest = others(cell, leader)
+    wires.part(leader + rest[0], rest[1:])
+    replaced(cell, leader, [*rest[1:]])
+    assert story.until_acked(10) < SOON
+    pause.wait(seconds)
+
+
+def three_and_two(wires: Network, cell: Cellular, story: Story, seconds: float) -> None:
+    """The leader is on the larger side, and leads on."""
+    leader = cell.leader().name
+    rest = others(cell, leader)
+    wires.part(leader + rest[:2], rest[2:])
+    assert story.until_acked(10) < SOON
+    assert cell.leader().name == leader
+    pause.wait(seconds)
+
+
+def two_one_two(wires: Network, cell: Cellular, story: Story, seconds: float) -> None:
+    """Two cuts at once: no side has a majority."""
+    leader = cell.leader().name
+    rest = others(cell, leader)
+    wires.part(leader + rest[0], rest[1], rest[2:])
+    replaced(cell, leader, [*rest], by_nobody=True)
+    pause.wait(seconds)
+
+
+def a_ring(wires: Network, cell: Cellular, story: Story, seconds: float) -> None:
+    """Everybody reaches its two neighbours only."""
+    names = "".join(cell.nodes)
+    for place, name in enumerate(names):
+        near = {name, names[place - 1], names[(place + 1) % len(names)]}
+        wires.cut(name, *(other for other in names if other not in near))
+    assert story.until_acked(10) < SOON
+    pause.wait(seconds)
+
+
+FIVE_CUTS: tuple[Cut, ...] = (
+    two_and_three, three_and_two, two_one_two, a_ring, leader_alone, leader_is_not_heard, one_way_between_two, flapping,
+)  # fmt: skip
+
+
+def five_cut_and_healed(folder: Path, cuts: Sequence[Cut], seconds: float) -> None:
+    with network("abcde") as wires, cellular(folder, names="abcde", network=wires) as cell:
+        cut_and_heal(wires, cell, cuts, seconds)
+
+
+def test_five_nodes_lose_nothing_when_they_are_cut_in_two(tmp_path: Path) -> None:  # K80, K82
+    five_cut_and_healed(tmp_path, (two_and_three, two_one_two), SHORT)
+
+
+@pytest.mark.long
+def test_five_nodes_lose_nothing_however_they_are_cut(tmp_path: Path) -> None:  # K80
+    five_cut_and_healed(tmp_path, 2 * FIVE_CUTS, SHORT)
+
+
 def test_nothing_is_lost_when_ways_are_cut(wires: Network, cell: Cellular) -> None:  # K80, K82
-    cut_and_heal(wires, cell, len(CUTS), SHORT)
+    cut_and_heal(wires, cell, CUTS, SHORT)
 
 
 @pytest.mark.long
 def test_nothing_is_lost_when_ways_are_cut_for_long(wires: Network, cell: Cellular) -> None:  # K80
-    cut_and_heal(wires, cell, 5 * len(CUTS), LONG)
+    cut_and_heal(wires, cell, 5 * CUTS, LONG)
 
 
 def backlog(wires: Network, cell: Cellular, megabytes: int) -> None:
