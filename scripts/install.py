@@ -40,7 +40,7 @@ def main() -> None:
         node_package(ROOT / name, node)
     places()
     if arguments.for_tests:
-        for found in ("scripts/browser.py", "scripts/nginx.py", "scripts/iproute.py"):
+        for found in ("scripts/browser.py", "scripts/nginx.py", "scripts/iproute.py", "scripts/strace.py"):
             subprocess.run([VENV_PYTHON, found], check=True)
 
 
