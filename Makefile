@@ -1,7 +1,7 @@
 # Sets up what is missing, then runs. Every target can be run again at once; nothing asks the network twice.
 RUN := @sh scripts/python.sh
 
-.PHONY: install demo cluster test test-long bench clean
+.PHONY: install demo cluster docs test test-long bench clean
 
 install:      ## Python environment, browser client and demo, ready to serve
 	$(RUN) scripts/install.py
@@ -11,6 +11,9 @@ demo: install ## the scene editor on real data; prints its address
 
 cluster: install ## three nodes of one cell on this machine, each with the demo; prints their addresses
 	@.venv/bin/python scripts/cluster.py
+
+docs: install ## the reference of the browser client, from its source; prints where it lies
+	@cd client-js && npm run --silent docs && echo client-js/reference/index.html
 
 test:         ## every test of every language, after linters and type checkers
 	$(RUN) scripts/install.py --for-tests
@@ -25,4 +28,4 @@ bench:        ## one table of figures: gate and measured
 	@.venv/bin/python -m bench
 
 clean:        ## forgets what was built and installed; data directories stay
-	rm -rf .venv .install client-js/node_modules client-js/dist demo/node_modules demo/dist server/static/client server/static/demo server/static/places.json.gz
+	rm -rf .venv .install client-js/node_modules client-js/dist client-js/reference demo/node_modules demo/dist server/static/client server/static/demo server/static/places.json.gz

@@ -20,6 +20,7 @@ CHECKS: tuple[tuple[str, Path, list[str]], ...] = (
     ("ruff", ROOT, [str(BIN / "ruff"), "check"]),
     ("mypy", ROOT, [str(BIN / "mypy")]),
     ("tsc", CLIENT, ["npm", "run", "--silent", "typecheck"]),
+    ("reference", CLIENT, ["npm", "run", "--silent", "docs"]),
     ("tsc demo", DEMO, ["npm", "run", "--silent", "typecheck"]),
     ("vitest", CLIENT, ["npm", "run", "--silent", "test"]),
     ("pytest", ROOT, PYTEST),

@@ -17,11 +17,14 @@ export type Value = null | number | bigint | string | Uint8Array;
  * Trees that are read are frozen. Items of a list without a key of their own carry the row's `_id`.
  */
 export type Tree = null | boolean | number | bigint | string | Uint8Array | Tree[] | { [property: string]: Tree };
+/** The key of a row: one cell for each column of its table's key, in the contract's order. */
 export type Key = Value[];
+/** Ends what it was given for; a second call does nothing. */
 export type Unsubscribe = () => void;
 
 /** Where a change came from, so that nobody answers his own echo. */
 export type Origin = 'local' | 'remote' | 'rebase' | 'undo' | 'draft' | 'load';
+/** Comes with every call to a subscriber: whose change it is and what it touched. */
 export interface ChangeInfo {
   origin: Origin;
   /** The tag that the writer gave to the mutation. */
@@ -33,6 +36,7 @@ export interface ChangeInfo {
   paths: string[];
 }
 
+/** When a subscriber is called. */
 export interface SubscribeOptions {
   /**
    * `now`: at once, before the call that made the change returns. `frame`: once in an animation frame, with the newest
@@ -41,6 +45,7 @@ export interface SubscribeOptions {
   when?: 'now' | 'frame';
 }
 
+/** One thing that is wrong with what was written, and where. */
 export interface Fault {
   message: string;
   table?: string;
@@ -52,14 +57,18 @@ export interface Fault {
   /** In a draft: what the server would refuse it with. */
   code?: string;
 }
+/** Why a mutation was refused: the server's code, a sentence for a person, and each fault at its place. */
 export interface Refusal { code: string; message: string; errors: Fault[] }
+/** Names a mutation for ever, so that sending it again is always safe. */
 export type MutationId = [client: string, counter: number];
 /** The one answer to a mutation. */
 export type Outcome =
   | { kind: 'committed' | 'settled'; id: MutationId; version: number; /** Rows that were gone, and left out as `missing` said. */ skipped?: string[] }
   | { kind: 'refused'; id: MutationId; version: number; refusal: Refusal };
 
+/** `offline`: it tries again by itself; `closed`: it does not (the store was closed, or the server said to go). */
 export type Connection = 'connecting' | 'online' | 'offline' | 'closed';
+/** How a store stands to its server, and as whom. */
 export interface Status {
   connection: Connection;
   /** The confirmed version of the project. */
@@ -74,12 +83,14 @@ export interface Status {
   engine: string;
 }
 
+/** How a mutation is sent. */
 export interface WriteOptions {
   tag?: string;
   /** What to do with an update of a row that somebody else deleted. Default `refuse`. */
   missing?: 'refuse' | 'skip';
   expect?: Expectation[];
 }
+/** What must hold at the server for a mutation to be accepted, or it is refused with `conflict`: cells that are as stated, a row that is not there, a row that nobody has touched since a version. */
 export type Expectation =
   | { kind: '='; table: string; key: Key; cells: Record<string, Value> }
   | { kind: 'absent'; table: string; key: Key }
@@ -97,10 +108,13 @@ export interface Tx {
   set(path: string, value: Tree): void;
   /** Makes a row (with nested lists); its key is taken from the value. Returns its path. */
   insert(listPath: string, value: { [property: string]: Tree }): string;
+  /** Deletes a row with its nested lists; one that is gone stays gone. Throws StoreError where the path is not a row. */
   delete(path: string): void;
   /** Any SQL; the capture triggers see what it does. */
   sql(sql: string, params?: Value[]): void;
+  /** The tree at a path with what was written before; undefined if there is nothing. */
   get(path: string): Tree | undefined;
+  /** Rows of one reading statement, values bound; columns as SQLite holds them. */
   query(sql: string, params?: Value[]): Record<string, Value>[];
 }
 
@@ -125,6 +139,7 @@ export interface LostEdit {
   message: string;
 }
 
+/** How a draft is made. */
 export interface DraftOptions {
   /** Names the draft, to be found among `store.drafts`, also after a reload. */
   name?: string;
@@ -151,7 +166,9 @@ export interface Draft {
   readonly faults: Fault[];
   /** Why the server refused it when it was last saved. */
   readonly refusal: Refusal | undefined;
+  /** As `Tx.set`, into the draft. Throws StoreError outside its scope, or if it is not open. */
   set(path: string, value: Tree): void;
+  /** Several writes into the draft: all of them, or none if `fn` throws. */
   tx(fn: (t: Tx) => void): void;
   /** Puts what is at and below a path back to what lies below the draft, lost edits included; without a path: all of it. */
   revert(path?: string): void;
@@ -185,6 +202,7 @@ export interface Left {
   message?: string;
 }
 
+/** What an undo or redo did. */
 export interface Undone {
   /** Whether anything was taken back. */
   done: boolean;
@@ -208,6 +226,7 @@ export interface Undo {
   readonly redoTag: string | undefined;
   /** Takes back the last step, as one mutation with the step's tag. Throws StoreError if one may not write here. */
   undo(): Undone;
+  /** Puts back what was undone last, as one mutation. Throws StoreError if one may not write here. */
   redo(): Undone;
   /** Ends the step: what follows is another one, whatever its tag. */
   mark(): void;
@@ -221,6 +240,7 @@ export interface Undo {
   close(): void;
 }
 
+/** Where and how drafts are kept. */
 export interface KeepOptions {
   /** Where drafts are kept; null: nowhere. Default: the page's sessionStorage, if it has one. */
   shelf?: Shelf | null;
@@ -244,6 +264,7 @@ export interface KeptDrafts {
 export interface SharedDrafts {
   /** By client id: what is being changed there. */
   readonly paths: ReadonlyMap<string, string[]>;
+  /** Calls back when somebody shares something else. */
   subscribe(callback: () => void): Unsubscribe;
   /** Takes them all away. */
   stop(): void;
@@ -252,6 +273,7 @@ export interface SharedDrafts {
 /** The part of the page's `Storage` that is used; texts by name. */
 export type Shelf = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 
+/** How much a history remembers, and where. */
 export interface UndoOptions {
   /** The most steps that are remembered. Default 200. */
   depth?: number;
@@ -263,13 +285,17 @@ export interface UndoOptions {
   name?: string;
 }
 
+/** Who else has the project open, and what each of them says of himself. Never stored. */
 export interface Presence {
+  /** Says to all others where one is: any small JSON value; the newest one goes out, a few times a second. At most 4 KiB of JSON unless the server was told otherwise. */
   set(state: Tree): void;
   /** Peers by client id, without oneself. */
   readonly peers: ReadonlyMap<string, { user?: string; state: Tree }>;
+  /** Calls back with all peers when one of them comes, goes or says something else. */
   subscribe(callback: (peers: Presence['peers']) => void): Unsubscribe;
 }
 
+/** A project as an editor has it: the whole database here, live, and one way to write. */
 export interface Store {
   /** The id of the project. */
   readonly project: string;
@@ -281,6 +307,7 @@ export interface Store {
   get(path: string): Promise<Tree | undefined>;
   /** The same, at once. */
   peek(path: string): Tree | undefined;
+  /** Rows of one reading statement, values bound; columns as SQLite holds them. Rejects with StoreError if it would write. */
   query(sql: string, params?: Value[]): Promise<Record<string, Value>[]>;
   /** Calls back when something at or below the path really changed, never for a write that changed nothing. */
   subscribe(path: string, callback: (value: Tree | undefined, info: ChangeInfo) => void, options?: SubscribeOptions): Unsubscribe;
@@ -302,16 +329,23 @@ export interface Store {
   draft(scope?: string | readonly string[], options?: DraftOptions): Draft;
   /** The drafts that are open, in the order in which they lie upon each other. */
   readonly drafts: readonly Draft[];
+  /** Sends something short-lived to all others who are online; not stored, not sent later. */
   signal(topic: string, data: unknown): void;
+  /** Calls back with each signal of a topic, and the client id it is from. */
   onSignal(topic: string, callback: (data: unknown, from: string) => void): Unsubscribe;
+  /** Calls back when the status is another one. */
   on(event: 'status', callback: (status: Status) => void): Unsubscribe;
+  /** Calls back with each refusal, whoever waits for `confirmed`. */
   on(event: 'refused', callback: (outcome: Extract<Outcome, { kind: 'refused' }>) => void): Unsubscribe;
+  /** The project follows another version of its contract; `contract` holds it already. */
   on(event: 'contract', callback: (hash: string) => void): Unsubscribe;
   /** The confirmed state as a database file. */
   export(): Promise<Uint8Array>;
+  /** Leaves the project. What was not answered is not sent any more, and `confirmed` of it never settles. */
   close(): void;
 }
 
+/** Which project, where, and with which engine. */
 export interface OpenOptions {
   /** The server, e.g. `http://127.0.0.1:8080`, or the nodes of a cell, of which one that answers is used; in a page served by it, may be absent. */
   url?: string | readonly string[];
@@ -319,10 +353,12 @@ export interface OpenOptions {
   project: string;
   /** What the project is made from if there is none of that name: the name of a contract of the server, or a document. */
   contract?: string | Record<string, unknown>;
+  /** Who one is, for the server (a JWT or an API key); a function is asked anew for each connection. */
   token?: string | (() => string | Promise<string>);
   engine?: 'sqlite-wasm' | 'sqljs';
   /** Where the engine's .wasm lies, where a bundler does not know. */
   wasmUrl?: string;
 }
 
+/** Loads a project and keeps it live. Rejects with StoreError if it cannot be loaded. */
 export type OpenStore = (options: OpenOptions) => Promise<Store>;

@@ -1,6 +1,7 @@
 /** What goes wrong in the client, with the server's codes where the server would have said the same. */
 import type { Fault } from './api.js';
 
+/** What could not be done: `code` for programs, `message` for a person, `errors` with each fault at its place. */
 export class StoreError extends Error {
   override readonly name: string = 'StoreError';
 

@@ -5,4 +5,5 @@ import { openStoreOn } from './store/open.js';
 export type * from './api.js';
 export { StoreError } from './errors.js';
 
+/** Loads the project and keeps it live. Rejects with StoreError if it cannot be loaded. */
 export const openStore: OpenStore = (options) => openStoreOn({ engine: 'sqljs', ...options });

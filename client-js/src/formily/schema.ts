@@ -1,8 +1,10 @@
 /** A formily schema from the contract: our keywords apart, formily's own (`x-component`, `x-reactions`, `x-index` ...) kept. */
 import { fieldsAt, type FieldNode } from '../forms/fields.js';
 
+/** A schema as `@formily/json-schema` reads it. */
 export type FormilySchema = Record<string, unknown>;
 
+/** How properties get their components. */
 export interface SchemaOptions {
   /** What shows a property for which the contract names no component. Default: the names of formily's own component sets. */
   component?: (node: FieldNode) => FormilySchema;

@@ -32,17 +32,25 @@ export interface Field extends Source<FieldState> {
   readonly path: string;
   /** Writes into the draft, or else into the store; undefined and null reset to the default. */
   set(value: Tree | undefined, options?: WriteOptions): void;
+  /** Back to the contract's default. */
   reset(): void;
+  /** Ends the conflict at this property; without a draft there is none. */
   resolve(which: 'mine' | 'theirs'): void;
   /** Says to others that one is here; `blur` that one is gone. */
   focus(): void;
+  /** Says to others that one has left it. */
   blur(): void;
 }
 
 export interface FieldOptions {
   draft?: Draft | undefined;
   /** How one's presence is said and read, where it holds more than the field that one is at. Default: `{ field: path }`. */
-  presence?: { say: (path: string | null) => void; field: (state: Tree) => string | undefined };
+  presence?: {
+    /** Called with the path that one is at, null when one has left it. */
+    say: (path: string | null) => void;
+    /** Reads the path out of what another one says. */
+    field: (state: Tree) => string | undefined;
+  };
   /** How it writes, where one writes more than this property (all that is selected) or groups what it writes. Default: the draft, or else the store. */
   write?: (path: string, value: Tree, options?: WriteOptions) => Sent | undefined;
 }

@@ -8,6 +8,7 @@ import { readContract } from '../contract/read.js';
 import { sqlOf } from '../contract/schema.js';
 import { parsePath } from '../paths/place.js';
 
+/** One place of a form as the contract describes it. */
 export interface FieldNode {
   kind: 'object' | 'list' | 'string' | 'integer' | 'number' | 'boolean' | 'bytes' | 'json';
   name: string;

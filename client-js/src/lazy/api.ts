@@ -6,6 +6,7 @@ import type { Budget, Traffic } from './traffic.js';
 export type { Image } from './image.js';
 export type { Budget, Traffic } from './traffic.js';
 
+/** Which project or published folder, and how much may be fetched of it. */
 export interface ViewerOptions extends Partial<Pick<OpenOptions, 'project' | 'token' | 'wasmUrl'>> {
   /** The server, or one node of a cell; in a page served by it, may be absent. */
   url?: string;
@@ -26,6 +27,7 @@ export interface ViewerOptions extends Partial<Pick<OpenOptions, 'project' | 'to
   worker?: () => Worker;
 }
 
+/** Bounds of one question. */
 export interface QueryOptions {
   budget?: Partial<Budget>;
   /** Ends the question between two requests, and while it computes. */
@@ -34,9 +36,11 @@ export interface QueryOptions {
   traffic?: (spent: Traffic) => void;
 }
 
+/** How a viewer becomes a live store. */
 export interface JoinOptions extends Pick<OpenOptions, 'engine' | 'wasmUrl'> {
   /** The server and the token, where they are not those of the viewer. */
   url?: string;
+  /** The token for the server, where it is not the viewer's. */
   token?: OpenOptions['token'];
   /** Bytes that are here, of how many. */
   progress?: (bytes: number, of: number) => void;
@@ -56,22 +60,26 @@ export interface Viewer extends Pick<Store, 'contract'> {
   readonly status: Status;
   /** What everything has cost so far. */
   readonly traffic: Traffic;
+  /** The tree at a path, defaults resolved; undefined if there is nothing. */
   get(path: string, options?: QueryOptions): Promise<Tree | undefined>;
   /**
    * What is known of a path, at once. What is not known yet is undefined and is read: subscribers of the path hear of it.
    */
   peek(path: string): Tree | undefined;
+  /** Rows of one reading statement, values bound; columns as SQLite holds them. */
   query(sql: string, params?: Value[], options?: QueryOptions): Promise<Record<string, Value>[]>;
   /**
    * As in a Store; what differs does so because it was read for the first time, or by `refresh`. What cannot be read is
    * reported (`reportError`) and seen in `status`.
    */
   subscribe: Store['subscribe'];
+  /** Calls back when the status is another one. */
   on(event: 'status', callback: (status: Status) => void): Unsubscribe;
   /** There is a newer image. */
   on(event: 'newer', callback: (image: Image) => void): Unsubscribe;
   /** After each answer. */
   on(event: 'traffic', callback: (total: Traffic) => void): Unsubscribe;
+  /** The image that is read now has another contract. */
   on(event: 'contract', callback: (hash: string) => void): Unsubscribe;
   /** Has the present version published if it is not yet, and goes on with it, keeping what is the same in both; whether there was one. */
   refresh(): Promise<boolean>;
@@ -79,7 +87,9 @@ export interface Viewer extends Pick<Store, 'contract'> {
   export(progress?: JoinOptions['progress']): Promise<Uint8Array>;
   /** Loads the rest and follows the project from exactly this version on. The viewer stays open until it is closed. */
   join(options?: JoinOptions): Promise<Store>;
+  /** Ends the worker; questions that are open reject with `closed`. */
   close(): void;
 }
 
+/** Opens the newest image. Rejects with StoreError if it cannot be opened. */
 export type OpenViewer = (options: ViewerOptions) => Promise<Viewer>;

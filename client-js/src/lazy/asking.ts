@@ -10,11 +10,17 @@ import type { Budget } from './traffic.js';
 /** Milliseconds before each further try. */
 const WAITS = [300, 1500];
 
+/** An address that leads somewhere until `end` is called. */
+export interface Sign {
+  token: string;
+  end: () => void;
+}
+
 /** What asking needs of the page and the viewer. */
 export interface Desk {
   timers: Timers;
   /** An address that leads somewhere until it is ended, as a sign for a worker that hears nothing while it works. */
-  sign(): { token: string; end(): void };
+  sign(): Sign;
   /** Whether the image has another address now, which the worker was told. */
   readdress(): Promise<boolean>;
   answered(): void;

@@ -1,6 +1,7 @@
 /** An image: the database file as it was right after one entry, at an address whose meaning never changes. */
 import { StoreError } from '../errors.js';
 
+/** One published version of a project, as a file. */
 export interface Image {
   project: string;
   version: number;

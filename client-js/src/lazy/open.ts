@@ -15,7 +15,9 @@ import { LazyViewer } from './viewer.js';
 /** What a viewer asks of the page around it; tests bring their own. */
 export interface ViewerWorld {
   platform: Partial<Platform>;
+  /** The way to the worker that reads. */
   port(options: ViewerOptions): Port;
+  /** A token that the worker can see the end of: when the page is gone, so is what it holds. */
   sign: Desk['sign'];
   /** Whether somebody looks at the page. */
   seen(): boolean;
@@ -26,6 +28,7 @@ const BUDGET = { bytes: 8 * MIB, requests: 256 };
 const CACHE = 32 * MIB;
 const LOOK_EVERY = 30;
 
+/** `openViewer` on a page of one's own (tests, Node). Rejects with StoreError if it cannot be opened. */
 export async function openViewerOn(options: ViewerOptions, { platform: given, port, sign, seen }: ViewerWorld): Promise<Viewer> {
   const platform = world(given);
   let viewer: LazyViewer | undefined;

@@ -1,6 +1,7 @@
 /** What reading cost, and how much one question may cost. */
 import { StoreError } from '../errors.js';
 
+/** What reading has cost, or may cost. */
 export interface Traffic {
   /** That came over the network, whether they were of use or not. */
   bytes: number;

@@ -19,13 +19,17 @@ export type Info<TAG extends string> = Omit<ChangeInfo, 'tag'> & { tag?: TAG };
 type Options<TAG extends string> = Omit<WriteOptions, 'tag'> & { tag?: TAG };
 type Told<T, TAG extends string> = (value: T, info: Info<TAG>) => void;
 
+/** Dictionaries and lists by name, typed by the contract (`P`) and by the application's own tags (`TAG`). */
 export class StoreLite<P extends object = Record<string, Tree>, TAG extends string = string> {
   constructor(readonly store: Store) {
     deskOf(store);
   }
 
+  /** The whole dictionary, now, defaults resolved. */
   readDictionary<K extends Names<P, false>>(name: K): P[K];
+  /** One of its properties. */
   readDictionary<K extends Names<P, false>, F extends keyof P[K] & string>(name: K, key: F): P[K][F];
+  /** What a function makes of it. */
   readDictionary<K extends Names<P, false>, T>(name: K, selector: (dictionary: P[K]) => T): T;
   readDictionary(name: string, which?: string | ((dictionary: never) => unknown)): unknown {
     if (typeof which === 'string') return this.store.peek(within(name, which));
@@ -33,10 +37,12 @@ export class StoreLite<P extends object = Record<string, Tree>, TAG extends stri
     return which === undefined ? whole : which(whole as never);
   }
 
+  /** All items of a list, now, in their order. */
   readList<K extends Names<P, true>>(name: K): readonly Item<P, K>[] {
     return this.store.peek(name) as unknown as readonly Item<P, K>[];
   }
 
+  /** One item; undefined if there is none of this id. */
   readListItemById<K extends Names<P, true>>(name: K, id: Id): Item<P, K> | undefined {
     return this.store.peek(itemPath(name, id)) as unknown as Item<P, K> | undefined;
   }
@@ -51,6 +57,7 @@ export class StoreLite<P extends object = Record<string, Tree>, TAG extends stri
     return from<Item<P, K>>(this.store, name);
   }
 
+  /** Rows of one reading SQL statement, values bound. */
   rawRead(sql: string, params: Value[] = []): Promise<Record<string, Value>[]> {
     return this.store.query(sql, params);
   }
@@ -74,6 +81,7 @@ export class StoreLite<P extends object = Record<string, Tree>, TAG extends stri
     return this.store.set(key === undefined ? name : within(name, key), null, options);
   }
 
+  /** Deletes one item or several, as one mutation; those that are gone stay gone. */
   deleteListById<K extends Names<P, true>>(name: K, ids: Id | readonly Id[], options?: Options<TAG>): Sent {
     // The parts of a composite key are a list of their own, so a list of ids is a list of lists there.
     const composite = this.key(name).length > 1;
@@ -81,17 +89,21 @@ export class StoreLite<P extends object = Record<string, Tree>, TAG extends stri
     return this.store.tx((t) => all.forEach((id) => t.delete(itemPath(name, id))), options);
   }
 
+  /** Calls back whenever the dictionary differs, with whose change it was. */
   subscribeDictionary<K extends Names<P, false>>(name: K, callback: Told<P[K], TAG>, options?: SubscribeOptions): Unsubscribe;
+  /** Calls back whenever one of its properties differs. */
   subscribeDictionary<K extends Names<P, false>, F extends keyof P[K] & string>(name: K, key: F, callback: Told<P[K][F], TAG>, options?: SubscribeOptions): Unsubscribe;
   subscribeDictionary(name: string, ...rest: unknown[]): Unsubscribe {
     const [path, callback, options] = typeof rest[0] === 'string' ? [within(name, rest[0]), rest[1], rest[2]] : [name, rest[0], rest[1]];
     return this.store.subscribe(path, callback as never, options as SubscribeOptions);
   }
 
+  /** Calls back with the list whenever one of its items differs. */
   subscribeList<K extends Names<P, true>>(name: K, callback: Told<readonly Item<P, K>[], TAG>, options?: SubscribeOptions): Unsubscribe {
     return this.store.subscribe(name, callback as never, options);
   }
 
+  /** Calls back with an item whenever it differs; with undefined when it is deleted. */
   subscribeListItemById<K extends Names<P, true>>(name: K, id: Id, callback: Told<Item<P, K> | undefined, TAG>, options?: SubscribeOptions): Unsubscribe {
     return this.store.subscribe(itemPath(name, id), callback as never, options);
   }
@@ -120,6 +132,7 @@ export class StoreLite<P extends object = Record<string, Tree>, TAG extends stri
   }
 }
 
+/** StoreLite's words on a store that `openStore` opened in this thread. */
 export function storeLite<P extends object = Record<string, Tree>, TAG extends string = string>(store: Store): StoreLite<P, TAG> {
   return new StoreLite<P, TAG>(store);
 }

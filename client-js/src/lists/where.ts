@@ -20,6 +20,7 @@ export type Field<T> = T extends object
 
 type At<T, F> = F extends keyof T ? NonNullable<T[F]> : F extends `${infer K}.${infer R}` ? (K extends keyof T ? At<NonNullable<T[K]>, R> : Tree) : Tree;
 
+/** A query that is being built; each word returns it again. */
 export class From<T = Fields> {
   private condition: Part = { sql: 'TRUE', params: [] };
   private order: Part[] = [];
@@ -48,6 +49,7 @@ export class From<T = Fields> {
     return this;
   }
 
+  /** Sorts by a property; said again, by that one next. Without it: the order of the list, then the key. */
   orderBy(field: Field<T>, direction: 'ASC' | 'DESC' = 'ASC'): this {
     if (direction !== 'ASC' && direction !== 'DESC') throw invalid('the direction is ASC or DESC');
     const { sql, params } = column(this.leaf(field));
@@ -62,6 +64,7 @@ export class From<T = Fields> {
     return this as never;
   }
 
+  /** At most so many rows, after the first `offset` of them. */
   limit(count: number, offset = 0): this {
     if (![count, offset].every((one) => Number.isSafeInteger(one) && one >= 0)) throw invalid('a limit and an offset are whole numbers from 0 on');
     this.most = { sql: ' LIMIT ? OFFSET ?', params: [count, offset] };
@@ -90,6 +93,7 @@ export class From<T = Fields> {
     return query(deskOf(this.store).loaded.db, sql, params).map((row) => this.shown(row));
   }
 
+  /** The first row, now; undefined if there is none. */
   readOne(): T | undefined {
     return this.read()[0];
   }
@@ -169,6 +173,7 @@ export class Where<T = Fields> {
 
   constructor(private readonly leaf: (field: string) => Property) {}
 
+  /** Equal, in value and type; a property that is not stored is its default. */
   eq<F extends Field<T>>(field: F, value: At<T, F>): this {
     const leaf = this.leaf(field);
     const cell = cellOf(leaf, value as Tree, '');
@@ -177,34 +182,42 @@ export class Where<T = Fields> {
     return this.compare(leaf, '=', cell);
   }
 
+  /** There, and not equal. */
   notEq<F extends Field<T>>(field: F, value: At<T, F>): this {
     return this.compare(this.leaf(field), '<>', cellOf(this.leaf(field), value as Tree, ''));
   }
 
+  /** Nothing is there, and there is no default. */
   isNull(field: Field<T>): this {
     return this.test(field, 'IS NULL');
   }
 
+  /** Something is there, or a default counts. */
   notNull(field: Field<T>): this {
     return this.test(field, 'IS NOT NULL');
   }
 
+  /** Greater than; texts by their code points. */
   moreThan<F extends Field<T>>(field: F, value: At<T, F>): this {
     return this.compare(this.leaf(field), '>', cellOf(this.leaf(field), value as Tree, ''));
   }
 
+  /** Greater than or equal. */
   moreThanOrEq<F extends Field<T>>(field: F, value: At<T, F>): this {
     return this.compare(this.leaf(field), '>=', cellOf(this.leaf(field), value as Tree, ''));
   }
 
+  /** Less than. */
   lessThan<F extends Field<T>>(field: F, value: At<T, F>): this {
     return this.compare(this.leaf(field), '<', cellOf(this.leaf(field), value as Tree, ''));
   }
 
+  /** Less than or equal. */
   lessThanOrEq<F extends Field<T>>(field: F, value: At<T, F>): this {
     return this.compare(this.leaf(field), '<=', cellOf(this.leaf(field), value as Tree, ''));
   }
 
+  /** From the least to the most, both included. */
   betweenAnd<F extends Field<T>>(field: F, least: At<T, F>, most: At<T, F>): this {
     return this.moreThanOrEq(field, least).lessThanOrEq(field, most);
   }
@@ -215,15 +228,18 @@ export class Where<T = Fields> {
     return this.add({ sql: `${sql} LIKE ?`, params: [...params, pattern] });
   }
 
+  /** The text stands somewhere in it, large and small letters told apart. */
   contains(field: Field<T>, text: string): this {
     const { sql, params } = column(this.leaf(field));
     return this.add({ sql: `instr(${sql}, ?) > 0`, params: [...params, text] });
   }
 
+  /** Equal to one of these; of none: no row. */
   in<F extends Field<T>>(field: F, values: readonly At<T, F>[]): this {
     return this.among(field, values as readonly Tree[], 'IN');
   }
 
+  /** There, and equal to none of these. */
   notIn<F extends Field<T>>(field: F, values: readonly At<T, F>[]): this {
     return this.among(field, values as readonly Tree[], 'NOT IN');
   }

@@ -20,6 +20,7 @@ import {
 const StoreContext = createContext<Store | undefined>(undefined);
 const DraftContext = createContext<Draft | undefined>(undefined);
 
+/** The store of all hooks below it. */
 export function StoreProvider({ store, children }: { store: Store; children?: ReactNode }): ReactElement {
   return createElement(StoreContext.Provider, { value: store }, children);
 }
@@ -29,6 +30,7 @@ export function DraftProvider({ draft, children }: { draft: Draft | undefined; c
   return createElement(DraftContext.Provider, { value: draft }, children);
 }
 
+/** The store of the nearest `StoreProvider`. Throws where there is none. */
 export function useStore(): Store {
   const store = useContext(StoreContext);
   if (store === undefined) throw new Error('there is no store here: put <StoreProvider store={store}> around it');
@@ -75,6 +77,7 @@ export function useQuery<T = Record<string, Value>>(sql: string, params: Value[]
   return useSource<Rows>(() => querySource(store, sql, values), [store, sql, values]) as unknown as readonly T[];
 }
 
+/** How the store stands to its server: online, version, what is not answered yet. */
 export function useStatus(): Status {
   const store = useStore();
   return useSource(() => statusSource(store), [store]);
@@ -94,12 +97,15 @@ export function useContract(): Store['contract'] {
   return useSource(() => contractSource(store), [store]);
 }
 
+/** A draft of a part of the page, what a panel shows of it, and how to begin and end it. */
 export interface Editing extends DraftState {
   /** undefined until it is begun, and after it was saved or cancelled: give it to a `DraftProvider`. */
   draft: Draft | undefined;
+  /** Makes the draft, or gives the one that is open. */
   begin: () => Draft;
   /** Sends what changed; the refused draft stays here, and `draft.reopen()` goes on with it. */
   save: (options?: WriteOptions) => Sent | undefined;
+  /** Puts everything back as it was. */
   cancel: () => void;
 }
 
@@ -145,7 +151,7 @@ export function useDraft(scope?: string | readonly string[], { name }: DraftOpti
  * The history of this person, shared by the page: what can be undone and redone, and how. It follows what is done from the
  * first time that somebody asks, so ask in a part that is there from the beginning.
  */
-export function useUndo(): UndoState & { history: Undo; undo: Undo['undo']; redo: Undo['redo'] } {
+export function useUndo(): UndoState & Pick<Undo, 'undo' | 'redo'> & { history: Undo } {
   const history = historyOf(useStore());
   const state = useSource(() => undoSource(history), [history]);
   return useMemo(() => ({ ...state, history, undo: () => history.undo(), redo: () => history.redo() }), [state, history]);

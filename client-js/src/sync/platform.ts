@@ -2,24 +2,36 @@
 
 /** The part of a WebSocket that is used. */
 export interface Socket {
+  /** One text message; called only while it is open. */
   send(text: string): void;
+  /** RFC 6455 code and reason; `onclose` follows. */
   close(code?: number, reason?: string): void;
+  /** It may be written to. */
   onopen: (() => void) | null;
+  /** A message: `data` is a text. */
   onmessage: ((event: { data: unknown }) => void) | null;
+  /** The end, however it came; nothing follows. */
   onclose: ((event: { code: number; reason: string }) => void) | null;
+  /** Something went wrong; `onclose` follows. */
   onerror: ((event: unknown) => void) | null;
 }
 
 export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
 
+/** Clock, alarm and chance. */
 export interface Timers {
+  /** Milliseconds since 1970. */
   now(): number;
+  /** Calls once after so many milliseconds, unless what it returns is called before. */
   after(ms: number, fn: () => void): () => void;
+  /** At least 0, less than 1. */
   random(): number;
 }
 
+/** What a store asks of the world around it. */
 export interface Platform {
   fetch: Fetch;
+  /** A WebSocket that begins to connect. */
   socket(url: string): Socket;
   timers: Timers;
   /** Calls back when the next animation frame is drawn. */

@@ -8,6 +8,7 @@ import { resolve } from 'node:path';
 import type { Plugin, ViteDevServer } from 'vite';
 import { contractFiles, writeTypes } from './write.js';
 
+/** What is written from what. */
 export interface TypesOptions {
   /** Contract files (`*.schema.json`) or folders with them, from Vite's root. */
   contracts: string | string[];
@@ -15,6 +16,7 @@ export interface TypesOptions {
   output: string;
 }
 
+/** The plugin. A contract that cannot be read stops a build; while serving it is said in the browser. */
 export function shareliteTypes({ contracts, output }: TypesOptions): Plugin {
   let root = process.cwd();
   const sources = new Set<string>();

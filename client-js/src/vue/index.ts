@@ -31,6 +31,7 @@ export function provideDraft(draft: MaybeRefOrGetter<Draft | undefined>): void {
   provide(DRAFT, draft);
 }
 
+/** The store of a component above, or of the application. Throws where there is none. */
 export function useStore(): Store {
   const store = inject(STORE, undefined);
   if (store === undefined) throw new Error('there is no store here: call provideStore(store) in a component above, or app.use(storePlugin(store))');
@@ -66,13 +67,14 @@ export function useQuery<T = Record<string, Value>>(sql: MaybeRefOrGetter<string
   return useSource(() => querySource(store, toValue(sql), toValue(params))) as unknown as Readonly<ShallowRef<readonly T[]>>;
 }
 
+/** How the store stands to its server: online, version, what is not answered yet. */
 export function useStatus(): Readonly<ShallowRef<Status>> {
   const store = useStore();
   return useSource(() => statusSource(store));
 }
 
 /** Who else is here, by client id, and how to say what oneself points at. */
-export function usePresence(): { peers: Readonly<ShallowRef<Presence['peers']>>; set: (state: Tree) => void } {
+export function usePresence(): { peers: Readonly<ShallowRef<Presence['peers']>> } & Pick<Presence, 'set'> {
   const store = useStore();
   return { peers: useSource(() => peersSource(store)), set: (state) => store.presence.set(state) };
 }
