@@ -5,7 +5,7 @@
 import type { Conflict, Draft, Fault, Presence, Sent, Store, Tree, Unsubscribe, WriteOptions } from '../api.js';
 import { sameTree } from '../bindings/same.js';
 import { draftSource, pathSource, peersSource, source, statusSource, type Source } from '../bindings/source.js';
-import { fieldsAt, type FieldNode } from './fields.js';
+import { fieldsAt, plainPath, type FieldNode } from './fields.js';
 
 export interface Editor { client: string; user?: string }
 
@@ -29,6 +29,7 @@ export interface FieldState {
 }
 
 export interface Field extends Source<FieldState> {
+  /** One segment for each name, as conflicts and faults say it. */
   readonly path: string;
   /** Writes into the draft, or else into the store; undefined and null reset to the default. */
   set(value: Tree | undefined, options?: WriteOptions): void;
@@ -55,7 +56,9 @@ export interface FieldOptions {
   write?: (path: string, value: Tree, options?: WriteOptions) => Sent | undefined;
 }
 
-export function bindField(store: Store, path: string, options: FieldOptions = {}): Field {
+/** A field on the property, object or list at a path, however it is written (`text/font/size` or `text.font.size`). */
+export function bindField(store: Store, place: string, options: FieldOptions = {}): Field {
+  const path = plainly(store, place);
   const { draft, presence = standardPresence(store), write: put = standardWrite(store, draft) } = options;
   const value = forgiving(() => pathSource(store, path));
   const drafted = draftSource(draft);
@@ -138,6 +141,15 @@ class Refused {
 
   private touches(path: string | undefined): boolean {
     return path === undefined || path.startsWith(this.path) || this.path.startsWith(`${path}/`);
+  }
+}
+
+function plainly(store: Store, path: string): string {
+  try {
+    return plainPath(store.contract.document, path);
+  } catch {
+    // A place that the contract does not have shows nothing under any name.
+    return path;
   }
 }
 

@@ -43,6 +43,11 @@ export function fieldsAt(document: Record<string, unknown>, path: string): Field
   return objectNode(place.node.name, place.node.schema, place.node.properties, true);
 }
 
+/** A path as changes, conflicts and faults name it: one segment for each name. Throws as `fieldsAt` does. */
+export function plainPath(document: Record<string, unknown>, path: string): string {
+  return parsePath(contractOf(document), path).path;
+}
+
 const read = new WeakMap<object, Contract>();
 
 function contractOf(document: Record<string, unknown>): Contract {

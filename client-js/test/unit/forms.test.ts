@@ -75,6 +75,21 @@ describe('a bound field', () => {
     expect([states.at(-1)!.value, states.at(-1)!.drafted, states.at(-1)!.conflict]).toEqual([7, false, undefined]);
   });
 
+  it('finds its conflicts, changes, faults and neighbours however its path is written (S74)', async () => {
+    const { server, store } = await opened();
+    const draft = store.draft('annotation/a1');
+    const field = bindField(store, 'annotation/a1/text.font.size', { draft });
+    followed(field);
+    field.set(-4);
+    server.commit([['u', 'annotation', ['a1'], { 'text.font.size': 7 }, { 'text.font.size': null }]]);
+    server.say({ type: 'presence', peers: { [ANNA]: { field: 'annotation/a1/text/font/size' } } });
+    await settled();
+    const path = 'annotation/a1/text/font/size';
+    expect(field.get()).toMatchObject({ value: -4, drafted: true, conflict: { path, theirs: 7 }, faults: [{ path }], editors: [{ client: ANNA }] });
+    field.resolve('theirs');
+    expect(field.get()).toMatchObject({ value: 7, drafted: false, conflict: undefined });
+  });
+
   it('says what is wrong with it: by the contract in a draft, by the server after a refusal, until it is written again (S74)', async () => {
     const { server, store } = await opened();
     const draft = store.draft();

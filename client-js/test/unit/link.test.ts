@@ -233,9 +233,29 @@ describe('a server that cannot be trusted', () => {
     'a commit without end': (server) => {
       for (let part = 1; part <= 9; part++) server.say({ type: 'commits', version: server.version + 1, part, of: 100, data: ' '.repeat(2 ** 23) });
     },
+    'a version twice in one message': (server) => {
+      const commit = { v: server.version + 1, kind: 'edit', changes: [['u', 'annotation', ['a1'], { x: 66 }, { x: null }]] };
+      server.say({ type: 'commits', commits: [commit, commit] });
+    },
+    'a row of its own that is there already': (server) => say(server, ['i', 'annotation', ['a1'], { name: 'Theirs' }]),
+    'a key of another shape': (server) => say(server, ['u', 'annotation', ['a1', 'b'], { x: 66 }, { x: null }]),
+    'a column that the contract has not': (server) => say(server, ['u', 'annotation', ['a1'], { y_of_another: 66 }, { y_of_another: null }]),
+    'half of a message': (server) => {
+      server.censor = (text) => (server.censor = (whole) => whole, text.slice(0, text.length / 2));
+      say(server, ['u', 'annotation', ['a1'], { x: 66 }, { x: null }]);
+    },
+    'a list': (server) => server.say([1, 2, 3]),
+    'commits that are no list': (server) => server.say({ type: 'commits', commits: { v: server.version + 1 } }),
+    'a refusal of nothing': (server) => server.say({ type: 'refused', id: 'mine', version: server.version, code: 'invalid', message: '', errors: [] }),
+    'an answer from the future': (server) => server.say({ type: 'settled', id: ['f'.repeat(32), 1], version: -1 }),
+    'peers that are a text': (server) => server.say({ type: 'presence', peers: 'everybody' }),
+    'another project in the middle': (server) => server.say(welcome(server, { project: 'b'.repeat(32) })),
+    'another log in the middle': (server) => server.say(welcome(server, { epoch: 'b'.repeat(32) })),
     'a commit that is none': (server) => server.say({ type: 'commits', commits: [{ v: 'three' }] }),
   };
   const say = (server: FakeServer, ...changes: unknown[]): void => server.say({ type: 'commits', commits: [{ v: server.version + 1, kind: 'edit', changes }] });
+  const welcome = ({ version, epoch, document }: FakeServer, lie: object): object =>
+    ({ type: 'welcome', protocol: 1, project: PROJECT, version, epoch, contract: document, contract_hash: 'hash-1', image: null, limits: {}, client: 'c', ...lie });
 
   it.each(Object.keys(LIES))('says %s: the project is loaded again, nothing of it was ever shown (S33)', async (lie) => {
     const server = started();
