@@ -19,6 +19,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import WebSocketException
 
 from ..errors import NotJudged, ShareliteError
+from .plan import CannotListen
 from .seal import MOST_GREETING, Called, Caller, Sealed, Stranger
 
 logger = logging.getLogger(__name__)
@@ -195,9 +196,12 @@ class Links:
         self._answers[name] = answer
 
     async def listen(self, address: str) -> None:
-        """At `host:port`. Raises OSError."""
+        """At `host:port`. Raises CannotListen."""
         host, _, port = address.rpartition(":")
-        await self.start(host.strip("[]"), int(port))
+        try:
+            await self.start(host.strip("[]"), int(port))
+        except OSError as problem:
+            raise CannotListen("peer", address, problem) from None
 
     async def start(self, host: str, port: int) -> None:
         """Listen. Raises OSError."""

@@ -30,6 +30,7 @@ from ..errors import ShareliteError
 KEY = re.compile(r"[0-9a-fA-F]{64}\Z")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):([0-9]{1,5})\Z")
+URL = re.compile(r"https?://[^\s/]+/?\Z")
 KEY_VARIABLE = "SHARELITE_CLUSTER_KEY"
 
 
@@ -45,7 +46,21 @@ class PlanInvalid(ShareliteError):
         return f"{self.path}: {self.why}"
 
 
-class Address(Struct, frozen=True):
+class CannotListen(ShareliteError):
+    """An address of this node that it cannot have. `what`: `raft` or `peer`, as the plan calls it."""
+
+    code = "cannot_listen"
+
+    def __init__(self, what: str, address: str, problem: OSError) -> None:
+        number = problem.errno or 0
+        self.what, self.address = what, address
+        self.why = os.strerror(number) if number > 0 else str(problem)
+
+    def __str__(self) -> str:
+        return f"cannot listen at {self.address}, the {self.what} address of this node in its plan: {self.why}"
+
+
+class Address(Struct, frozen=True, forbid_unknown_fields=True):
     """Where a node listens for the others (`raft`, `peer`: host:port) and for clients (`url`)."""
 
     raft: str
@@ -85,13 +100,24 @@ def read_plan(path: Path, environment: Mapping[str, str] | None = None) -> Plan:
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as problem:
         raise PlanInvalid(path, str(problem)) from None
     if file.node not in file.nodes:
-        raise PlanInvalid(path, f"node: there is no [nodes.{file.node}]")
-    for name, address in file.nodes.items():
+        raise PlanInvalid(path, f"node: there is no [nodes.{file.node}]; there are {', '.join(sorted(file.nodes))}")
+    _check_nodes(path, file.nodes)
+    return Plan(file.cluster, file.node, _key(path, file, environment), file.nodes, file.joins)
+
+
+def _check_nodes(path: Path, nodes: Mapping[str, Address]) -> None:
+    taken: dict[tuple[str, int], str] = {}
+    for name, address in nodes.items():
         if not NAME.match(name):
             raise PlanInvalid(path, f"nodes.{name}: a name has letters, digits, - and _, at most 32")
         for member in ("raft", "peer"):
-            split(path, f"nodes.{name}.{member}", getattr(address, member))
-    return Plan(file.cluster, file.node, _key(path, file, environment), file.nodes, file.joins)
+            where = f"nodes.{name}.{member}"
+            place = split(path, where, getattr(address, member))
+            if place in taken:
+                raise PlanInvalid(path, f"{where}: {getattr(address, member)} is {taken[place]} already")
+            taken[place] = where
+        if not URL.match(address.url):
+            raise PlanInvalid(path, f"nodes.{name}.url: {address.url!r} is not http://host:port or https://host:port")
 
 
 def split(path: Path, where: str, address: str) -> tuple[str, int]:
@@ -103,14 +129,24 @@ def split(path: Path, where: str, address: str) -> tuple[str, int]:
 
 
 def _key(path: Path, file: _File, environment: Mapping[str, str]) -> bytes:
-    text = environment.get(KEY_VARIABLE) or file.key
+    text, where = environment.get(KEY_VARIABLE), KEY_VARIABLE
+    if not text:
+        text, where = file.key, "key"
     if not text and file.key_file:
-        text = (path.parent / file.key_file).read_text().strip()
+        text, where = _key_file(path, file.key_file), f"key_file {path.parent / file.key_file}"
     if not text:
         raise PlanInvalid(path, f"there is no key: give key_file, key, or {KEY_VARIABLE}")
     if not KEY.match(text):
-        raise PlanInvalid(path, "the key has to be 64 hexadecimal digits")
+        raise PlanInvalid(path, f"{where}: a key has 64 hexadecimal digits, this one {len(text)} characters")
     return bytes.fromhex(text)
+
+
+def _key_file(path: Path, name: str) -> str:
+    try:
+        return (path.parent / name).read_text().strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else str(problem)
+        raise PlanInvalid(path, f"key_file {path.parent / name}: {why}") from None
 
 
 def new_key() -> str:

@@ -15,10 +15,11 @@ from ..cluster.plan import Address, Plan, new_key, read_plan, text
 from ..errors import ShareliteError
 from ..storage.files import Files
 from ..storage.lock import Lock
-from ..storage.node import renamed
+from ..storage.node import identity, renamed
 from .projects import Server
 
 KEY_FILE = "cell.key"
+COUNTS = (1, 3, 5)
 NODE = re.compile(r"[A-Za-z0-9_-]{1,32}=\S+\Z")
 
 
@@ -69,22 +70,40 @@ def init(
     Take NAME.toml and cell.key to each node. With --data a server that has been alone becomes the first node of a cell
     and keeps its projects, ids and addresses; give one --node then, and `cluster add` the others while it runs.
     """
-    addresses = {}
-    for place, (name, host) in enumerate(map(_named, nodes)):
-        shift = place if len({_named(node)[1] for node in nodes}) < len(nodes) else 0
-        addresses[name] = _address(host, raft_port + shift, peer_port + shift, http_port + shift)
-    if len(addresses) != len(nodes):
-        raise CannotPlan("two nodes have the same name")
+    addresses = _planned(nodes, raft_port, peer_port, http_port)
     if data is not None and len(addresses) != 1:
         raise CannotPlan("--data makes the first node of a cell: give one --node, and add the others while it runs")
-    name = new_key()[:32]
-    if data is not None:
-        with Lock(data):
-            name = renamed(Files(), data, next(iter(addresses))).cluster
+    for path in (folder / KEY_FILE, *(folder / f"{node}.toml" for node in addresses)):
+        _free(path)
+    name = new_key()[:32] if data is None else _first(data, next(iter(addresses)))
     _write(folder / KEY_FILE, new_key() + "\n", secret=True)
     for node in addresses:
         _write(folder / f"{node}.toml", text(Plan(name, node, b"", addresses), KEY_FILE))
         click.echo(f"sharelite serve DATA --cluster {folder / f'{node}.toml'}")
+
+
+def _planned(nodes: tuple[str, ...], raft_port: int, peer_port: int, http_port: int) -> dict[str, Address]:
+    """Raises CannotPlan."""
+    named = [_named(node) for node in nodes]
+    if len(dict(named)) != len(named):
+        raise CannotPlan("two nodes have the same name")
+    if len(named) not in COUNTS:
+        raise CannotPlan(f"a cell begins with 3 or 5 nodes, or with 1 and more are added; {len(named)} are named")
+    one_machine = len({host for _, host in named}) < len(named)
+    addresses = {}
+    for place, (name, host) in enumerate(named):
+        shift = place if one_machine else 0
+        addresses[name] = _address(host, raft_port + shift, peer_port + shift, http_port + shift)
+    return addresses
+
+
+def _first(data: Path, node: str) -> str:
+    """Make a data directory that of a node; the name of its cell. Raises CannotPlan, Locked."""
+    with Lock(data):
+        if (data / "raft").exists():
+            known = identity(Files(), data)
+            raise CannotPlan(f"{data} is that of node {known.node} of a cell already; start it with its own plan")
+        return renamed(Files(), data, node).cluster
 
 
 @cluster.command()
@@ -157,9 +176,13 @@ def _address(host: str, raft: int, peer: int, http: int) -> Address:
 
 def _write(path: Path, content: str, secret: bool = False) -> None:
     """A file that must not be there yet: another key, or another plan, would be lost. Raises CannotPlan."""
+    _free(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        path.touch(0o600 if secret else 0o644, exist_ok=False)
-    except FileExistsError:
-        raise CannotPlan(f"{path} is there already; choose another folder, or remove it") from None
+    path.touch(0o600 if secret else 0o644, exist_ok=False)
     path.write_text(content)
+
+
+def _free(path: Path) -> None:
+    """Raises CannotPlan."""
+    if path.exists():
+        raise CannotPlan(f"{path} is there already; choose another folder, or remove it")

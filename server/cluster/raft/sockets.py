@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from ..plan import CannotListen
+
 READ, WRITE, ERROR = 1, 2, 4
 #: Bytes taken off a socket at once: of a stranger, of a member; and in one turn of the loop.
 STRANGER_CHUNK = 2 << 10
@@ -125,17 +127,20 @@ def dialled(address: tuple[str, int], family: int) -> socket.socket:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens on exactly this address. Raises OSError."""
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    """A socket that listens on exactly this address. Raises CannotListen."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as problem:
+        raise CannotListen("raft", f"{host}:{port}", problem) from None
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
         sock.listen(64)
         sock.setblocking(False)
-    except OSError:
+    except OSError as problem:
         sock.close()
-        raise
+        raise CannotListen("raft", f"{host}:{port}", problem) from None
     return sock
 
 

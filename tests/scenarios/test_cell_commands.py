@@ -1,0 +1,165 @@
+"""`sharelite cluster` with real processes (SPEC K89): who was alone becomes a cell, with everything."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.carrying import imported
+from tests.cell_story import position
+from tests.foreign_files import SAMPLE, small
+from tests.ports import free_port
+from tests.running import RunningServer
+from tests.serving import NOTES
+
+CLIENT = "c" * 32
+
+
+class Grown:
+    """A server that was alone, and the plans of the cell that it becomes the first node of."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.nodes = {"a": RunningServer(folder / "a")}
+
+    def init(self) -> None:
+        a = self.nodes["a"]
+        ports = self.ports(a)
+        run("cluster", "init", self.plans, "--data", a.data, "--node", "a=127.0.0.1", *ports)
+        a._command += ["--cluster", str(self.plans / "a.toml")]
+        a.start()
+
+    def add(self, name: str) -> None:
+        node = self.nodes[name] = RunningServer(self.folder / name, "--cluster", str(self.plans / f"{name}.toml"))
+        run("cluster", "add", self.plans / "a.toml", f"{name}=127.0.0.1", *self.ports(node))
+        node.start()
+
+    @property
+    def plans(self) -> Path:
+        return self.folder / "plans"
+
+    @staticmethod
+    def ports(node: RunningServer) -> tuple[str, ...]:
+        raft, peer = free_port(), free_port()
+        return "--raft-port", str(raft), "--peer-port", str(peer), "--http-port", str(node.port)
+
+    def status(self, node: str) -> str:
+        return run("cluster", "--url", self.nodes[node].url, "status")
+
+
+def run(*words: object) -> str:
+    command = [sys.executable, "-m", "sharelite", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert not done.returncode, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def grown(tmp_path: Path) -> Iterator[Grown]:
+    made = Grown(tmp_path)
+    try:
+        yield made
+    finally:
+        for node in made.nodes.values():
+            node.stop()
+
+
+def content(server: RunningServer) -> list[Any]:
+    """What there is, as clients see it: projects, commits, images and their bytes."""
+    found: list[Any] = []
+    for each in server.ask("GET", "/v1/projects?level=strict")[1]["projects"]:
+        path = f"/v1/projects/{each['id']}"
+        image = server.ask("GET", f"{path}/image")[1]
+        commits = server.ask("GET", f"{path}/commits?after=0")[1]["commits"]
+        bytes_there = httpx.get(f"{server.url}{image['url']}").raise_for_status().content
+        shown = {key: each[key] for key in ("id", "name", "contract", "created", "by", "version")}
+        image["url"] = image["url"].split("?")[0]  # what is behind it is a signature that expires
+        found.append((shown, commits, image, bytes_there))
+    return found
+
+
+def edit(server: RunningServer, project: str, counter: int) -> tuple[int, Any]:
+    body = {"id": [CLIENT, counter], "changes": [["i", "note", [f"n{counter}"], {"text": "x"}]]}
+    return server.ask("POST", f"/v1/projects/{project}/mutations", body)
+
+
+def test_a_server_that_was_alone_becomes_a_cell_with_all_it_had(grown: Grown) -> None:  # K89
+    alone = grown.nodes["a"]
+    alone.start()
+    project = alone.create("notes", NOTES)
+    answers = [edit(alone, project, counter) for counter in range(1, 21)]
+    with httpx.Client(base_url=alone.url) as http:
+        imported(http, small(grown.folder / "sample.db", SAMPLE), "sample.db")
+    before = content(alone)
+    alone.stop()
+    place = position(alone.data, project)
+    grown.init()
+    assert content(alone) == before and len(before) == 2
+    assert [edit(alone, project, counter) for counter in range(1, 21)] == answers, "who asks again gets the same answer"
+    grown.add("b")
+    grown.add("c")
+    for node in grown.nodes.values():
+        assert [each[:2] for each in content(node)] == [each[:2] for each in before]
+        for shown, _, _, bytes_there in before:  # an address that one node gave works at all of them
+            url = alone.ask("GET", f"/v1/projects/{shown['id']}/image")[1]["url"]
+            assert httpx.get(f"{node.url}{url}").raise_for_status().content == bytes_there
+    assert [line.split()[:2] for line in grown.status("b").splitlines()[1:]] == [
+        ["a", "leader"], ["b", "follower"], ["c", "follower"],
+    ]  # fmt: skip
+    alone.kill()
+    assert edit(grown.nodes["c"], project, 21)[0] == 200
+    for node in grown.nodes.values():
+        node.stop()
+    assert position(grown.nodes["b"].data, project)[0] == place[0], "the epoch is the same"
+
+
+def refused(*words: object) -> str:
+    command = [sys.executable, "-m", "sharelite", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    return done.stderr
+
+
+def test_a_directory_is_made_a_node_once(grown: Grown) -> None:  # K89
+    alone = grown.nodes["a"]
+    alone.start()
+    assert "in use" in refused("cluster", "init", grown.plans, "--data", alone.data, "--node", "a=127.0.0.1")
+    alone.stop()
+    grown.plans.mkdir()
+    (grown.plans / "cell.key").touch()
+    before = (alone.data / "node.json").read_bytes()
+    assert "there already" in refused("cluster", "init", grown.plans, "--data", alone.data, "--node", "b=127.0.0.1")
+    assert (alone.data / "node.json").read_bytes() == before
+    (grown.plans / "cell.key").unlink()
+    grown.init()
+    alone.stop()
+    other = grown.folder / "other"
+    assert "node a of a cell" in refused("cluster", "init", other, "--data", alone.data, "--node", "b=127.0.0.1")
+    assert not other.exists()
+
+
+@pytest.mark.parametrize("hosts", ["ab", "abcd", "abcdef", "aab"])
+def test_a_cell_begins_with_one_three_or_five_nodes(tmp_path: Path, hosts: str) -> None:  # K89
+    nodes = [word for name in hosts for word in ("--node", f"{name}=10.0.0.1")]
+    said = refused("cluster", "init", tmp_path / "plans", *nodes)
+    assert "same name" in said if hosts == "aab" else "3 or 5" in said
+    assert not (tmp_path / "plans").exists()
+
+
+@pytest.mark.parametrize("which", ["raft", "peer"])
+def test_a_port_of_the_cell_that_is_taken_is_told(tmp_path: Path, which: str) -> None:  # K58
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ports = {"raft": free_port(), "peer": free_port(), "http": free_port(), which: port}
+        named = [word for name, number in ports.items() for word in (f"--{name}-port", str(number))]
+        run("cluster", "init", tmp_path / "plans", "--node", "a=127.0.0.1", *named)
+        plan = tmp_path / "plans" / "a.toml"
+        said = refused("serve", tmp_path / "data", "--port", ports["http"], "--cluster", plan)
+    assert f"127.0.0.1:{port}" in said and "in use" in said, said
