@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .cellnode import CellNode
 
 Header = tuple[bytes, bytes]
+#: A header of nodes, which no client can have handed on: the request is one of a websocket of SQL.
+OF_SOCKET = "sharelite-of-socket"
+JSON: Header = (b"content-type", b"application/json")
 
 
 async def hand_on(
@@ -25,7 +28,7 @@ async def hand_on(
     path: str,
     body: bytes = b"",
     query: bytes = b"",
-    headers: Iterable[Header] = ((b"content-type", b"application/json"),),
+    headers: Iterable[Header] = (JSON,),
 ) -> tuple[int, int, list[Header], bytes]:
     """The index of the cell behind what it did, status, headers and body. Raises NotLeading (nothing happened),
     UnknownOutcome, Passed."""

@@ -122,7 +122,11 @@ async def reached(project: Project, request: Request) -> None:
     """
     if request.level == "linearizable":
         await project.fresh()
-    wanted = max(request.version, request.at or 0)
+    await seen(project, max(request.version, request.at or 0))
+
+
+async def seen(project: Project, wanted: int) -> None:
+    """Wait until this node has a version. Raises Unavailable."""
     if project.version >= wanted:
         return
     news = asyncio.Event()

@@ -281,17 +281,21 @@ class Transactions:
 
     def __init__(self) -> None:
         self._open: dict[str, Transaction] = {}
+        self._of_sockets: set[str] = set()
         #: Those that are over stay for a while, to say why.
         self._over: deque[str] = deque()
 
-    async def begin(self, project: Project, user: str, mode: Mode) -> Transaction:
-        """Raises RateLimited where there are too many already."""
+    async def begin(self, project: Project, user: str, mode: Mode, of_socket: bool = False) -> Transaction:
+        """`of_socket`: of a websocket at another node, which has no other; those are not counted here. Raises
+        RateLimited where there are too many already."""
         self._forget()
-        mine = sum(1 for each in self._open.values() if each.user == user and each.ended is None)
-        if mine >= MOST_OF_USER or len(self._open) >= MOST:
+        counted = [each.user for id, each in self._open.items() if each.ended is None and id not in self._of_sockets]
+        if not of_socket and (counted.count(user) >= MOST_OF_USER or len(counted) >= MOST):
             raise RateLimited("open transactions", 2.0)
         transaction = await Transaction.begin(project, user, mode)
         self._open[transaction.id] = transaction
+        if of_socket:
+            self._of_sockets.add(transaction.id)
         return transaction
 
     def get(self, id: str, project: str, user: str) -> Transaction:
@@ -309,7 +313,8 @@ class Transactions:
         over = [id for id, each in self._open.items() if each.ended is not None and id not in self._over]
         self._over += over
         while len(self._over) > REMEMBERED:
-            self._open.pop(self._over.popleft(), None)
+            self._open.pop(gone := self._over.popleft(), None)
+            self._of_sockets.discard(gone)
 
 
 class _Busy:

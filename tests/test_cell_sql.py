@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
+import sharelite
 from sharelite.driver import Connection, OperationalError, ProgrammingError, connect
 from tests.company import Company, company
 from tests.serving import PATIENCE
@@ -147,6 +150,7 @@ def test_a_transaction_ends_with_the_leader_and_the_connection_goes_on(cell: Com
     ann.begin("immediate")
     ann.execute(INSERT, ("a", "lost"))
     cell.memory.elect("c")
+    until(lambda: cell.node("b").cell.role.leader_node == "c")
     with pytest.raises(OperationalError) as caught:
         ann.execute(INSERT, ("b", "lost"))
     assert caught.value.code == "lease_expired"
@@ -201,3 +205,75 @@ def test_an_answer_too_large_for_the_links_is_refused_and_the_transaction_goes_o
             ann.execute("SELECT hex(zeroblob(9000000)) UNION ALL SELECT hex(zeroblob(9000001))")
         ann.execute(INSERT, ("a", "one"))
         ann.commit()
+
+
+def moved(connection: Connection, host: str) -> None:
+    """Its node is gone, and the next one is another."""
+    wire = connection._line.wire
+    assert wire is not None
+    wire.close()
+    connection._line._hosts = [host]
+
+
+def test_who_comes_from_another_node_begins_and_prepares_on_what_he_has_seen(cell: Company) -> None:  # Q22
+    project = made_by_sql(cell)
+    for mode, table in (("read_only", "one"), ("deferred", "two")):
+        with at(cell, "a", project, autocommit=True) as ann:
+            cell.memory.cut("c")
+            ann.execute(f"CREATE TABLE {table}(id INTEGER PRIMARY KEY)")
+            ann.execute(f"INSERT INTO {table} VALUES (7)")
+            threading.Timer(0.3, cell.memory.heal).start()
+            moved(ann, f"127.0.0.1:{cell['c'].port}")
+            ann.begin(mode)
+            assert ann.execute(f"SELECT id FROM {table}").fetchall() == [(7,)]
+        ann.close()
+
+
+def test_a_feed_that_comes_from_another_node_waits_for_one_that_is_behind(cell: Company) -> None:  # W13
+    project = cell.project()
+    with at(cell, "a", project, autocommit=True) as ann:
+        cell.memory.cut("c")
+        ann.execute(INSERT, ("a", "one"))
+        threading.Timer(0.3, cell.memory.heal).start()
+
+        async def story() -> list[int]:
+            url = f"sharelite://127.0.0.1:{cell['c'].port}/{project}"
+            async with aclosing(sharelite.feed(url, after=ann.version)) as commits:
+                coming = asyncio.ensure_future(anext(commits))
+                await asyncio.to_thread(ann.execute, INSERT, ("b", "two"))
+                first = await asyncio.wait_for(coming, PATIENCE)
+            with pytest.raises(OperationalError) as ahead:
+                await anext(sharelite.feed(url, after=ann.version + 1))
+            return [first.version, ahead.value.code == "reset"]
+
+        assert asyncio.run(story()) == [ann.version, True]
+
+
+def test_a_node_has_as_many_transactions_as_sockets(cell: Company) -> None:  # Q15, Q21
+    project = cell.project()
+    several = [at(cell, "b", project) for _ in range(70)]
+    for each in several:
+        each.begin()
+        each.execute(ALL).fetchall()
+    for each in several:
+        assert each.execute(ALL).fetchall() == []
+        each.close()
+
+
+def test_what_did_not_happen_is_done_when_there_is_a_leader_again(cell: Company) -> None:  # D6
+    project = made_by_sql(cell)
+    ann = at(cell, "b", project)
+    cell.memory.cut("a", "b")
+    threading.Timer(0.5, cell.memory.heal).start()
+    ann.execute("CREATE TABLE later(id INTEGER PRIMARY KEY)")
+    assert ann.execute("SELECT count(*) FROM later").fetchone() == (0,)
+    name = secrets.token_hex(8)
+    cell.memory.cut("a", "b")
+    threading.Timer(0.5, cell.memory.heal).start()
+    ann.execute("HA CREATE DB ?", (name,))
+    ann.execute("HA USE ?; CREATE TABLE there(id INTEGER PRIMARY KEY)", (name,))
+    with at(cell, "c", name) as ben:
+        ben.execute("INSERT INTO there VALUES (1)")
+    assert ann.execute("HA USE ?; SELECT * FROM there", (name,)).fetchall() == [(1,)]
+    ann.close()
+    ben.close()

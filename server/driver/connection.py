@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 from . import errors
 from .address import parse
 from .cursor import Cursor
-from .errors import ConnectionLost, DatabaseError, InterfaceError, OperationalError, OutcomeUnknown, ProgrammingError
+from .errors import ConnectionLost, DatabaseError, InterfaceError, OperationalError, ProgrammingError
 from .line import Line
 from .texts import SAVEPOINTS, SCHEMA, Control, Ha, control, first_word, ha
 from .values import Params, bound, size
@@ -117,7 +117,8 @@ class Connection:
             self._check()
             if self.in_transaction:
                 raise OperationalError("there is a transaction already; commit it or roll it back", "bad_request")
-            wire, begun = self._line.repeat(lambda living: (living, living.ask("begin", mode=mode)))
+            asked = {"mode": mode, "version": self.version}
+            wire, begun = self._line.repeat(lambda living: (living, living.ask("begin", **asked)))
             self._transaction = (begun["transaction"], wire)
             self.version = begun["version"]
 
@@ -292,12 +293,12 @@ class Connection:
         """Raises ProgrammingError for what is no statement."""
         if not first_word(sql) and not sql.strip(" \t\r\n;"):
             raise ProgrammingError("there is no statement in the text")
-        ask: Callable[[Wire], Prepared] = lambda wire: wire.prepare(sql)  # noqa: E731
+        ask: Callable[[Wire], Prepared] = lambda wire: wire.prepare(sql, self.version)  # noqa: E731
         return self._inside(ask) if self.in_transaction else self._line.repeat(ask)
 
     def _statement(self, sql: str, reads: bool, values: dict[str, Any]) -> Answer:
         def ask(wire: Wire, **more: Any) -> Answer:
-            return wire.ask("sql", statements=[{"prepared": wire.prepare(sql).number, **values}], **more)
+            return wire.ask("sql", statements=[{"prepared": wire.prepare(sql, self.version).number, **values}], **more)
 
         if self.in_transaction:
             return self._took(self._inside(ask))
@@ -328,11 +329,8 @@ class Connection:
         return answer
 
     def _once(self, ask: Callable[[Wire], T]) -> T:
-        """What cannot be repeated."""
-        try:
-            return ask(self._line.connected())
-        except Lost as lost:
-            raise OutcomeUnknown(f"the connection broke: {lost}", "unknown") from lost
+        """What cannot be repeated, but where it is told that nothing happened."""
+        return self._line.once(ask)
 
     def _inside(self, ask: Callable[[Wire], T]) -> T:
         """What belongs to the transaction, on its socket."""

@@ -17,7 +17,8 @@ from .wire import Lost, Wire
 
 T = TypeVar("T")
 #: Codes after which the same request may be sent again: nothing was judged, or the same id tells what was.
-PASSING = frozenset({"unavailable", "rate_limited", "unknown"})
+NOTHING = frozenset({"unavailable", "rate_limited"})
+PASSING = NOTHING | {"unknown"}
 SHORTEST, LONGEST = 0.02, 0.5
 
 
@@ -39,30 +40,42 @@ class Line:
         """The living one, without making one."""
         return self._wire if self._wire is not None and self._wire.alive else None
 
-    def repeat(self, attempt: Callable[[Wire], T], writes: bool = False) -> T:
+    def once(self, attempt: Callable[[Wire], T]) -> T:
+        """Do what must not be done twice; again only where nothing happened. Raises as `repeat` does, and
+        OutcomeUnknown where the connection broke."""
+
+        def carefully(wire: Wire) -> T:
+            try:
+                return attempt(wire)
+            except Lost as lost:
+                raise OutcomeUnknown(f"the connection broke: {lost}", "unknown") from lost
+
+        return self.repeat(carefully, passing=NOTHING)
+
+    def repeat(self, attempt: Callable[[Wire], T], writes: bool = False, passing: frozenset[str] = PASSING) -> T:
         """Do what has one effect however often it is done.
 
         Raises ConnectionLost where no node answers in time, OutcomeUnknown where it then may have been written, and
         what `refusal` gives.
         """
         broke: str | None = None
-        passing: DatabaseError | None = None
+        passed: DatabaseError | None = None
         for _ in self._patience():
             try:
                 return attempt(self.connected())
             except Lost as lost:
                 broke = f"the connection broke: {lost}"
             except ConnectionLost as lost:
-                broke, passing = broke and f"{broke}; {lost}", lost
+                broke, passed = broke and f"{broke}; {lost}", lost
                 break
             except DatabaseError as problem:
-                if problem.code not in PASSING:
+                if problem.code not in passing:
                     raise
                 broke = str(problem) if problem.code == "unknown" else broke
-                passing = problem
+                passed = problem
         if writes and broke is not None:
             raise OutcomeUnknown(broke, "unknown")
-        raise passing or ConnectionLost(broke or "", "unavailable")
+        raise passed or ConnectionLost(broke or "", "unavailable")
 
     def connected(self) -> Wire:
         """A living websocket. Raises ConnectionLost where no node answers in time, and what `refusal` gives."""
@@ -94,11 +107,8 @@ class Line:
         return Line(self.address._replace(project=project), self.timeout, self._kept)
 
     def create(self, name: str) -> str:
-        """The id of a new project that SQL makes the tables of. Raises as `repeat` does, and OutcomeUnknown."""
-        try:
-            made = fetched(self.address, self.connected().host, "", self.timeout, {"name": name})
-        except Lost as lost:
-            raise OutcomeUnknown(f"the connection broke: {lost}", "unknown") from lost
+        """The id of a new project that SQL makes the tables of. Raises as `once` does."""
+        made = self.once(lambda wire: fetched(self.address, wire.host, "", self.timeout, {"name": name}))
         return str(made["id"])
 
     def close(self) -> None:
@@ -142,9 +152,18 @@ def fetched(address: Address, host: str, path: str, seconds: float, body: Any = 
         with urlopen(asked, timeout=seconds, context=address.context()) as answer:
             return json.load(answer)
     except HTTPError as problem:
-        if problem.code >= 500:
-            raise Lost(f"HTTP {problem.code}") from problem
         with problem:
-            raise refusal(json.load(problem)) from None
+            said = _said(problem)
+        if said is None or (problem.code >= 500 and body is None):
+            raise Lost(f"HTTP {problem.code}") from problem
+        raise said from None
     except (URLError, OSError, ValueError) as problem:
         raise untrusted(host, problem) or Lost(str(problem)) from problem
+
+
+def _said(problem: HTTPError) -> DatabaseError | None:
+    """None where somebody else answered: a proxy."""
+    try:
+        return refusal(json.load(problem))
+    except (ValueError, KeyError, TypeError, OSError):
+        return None

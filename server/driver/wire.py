@@ -46,9 +46,7 @@ class Wire:
         """
         self.host, self._held = host, ExitStack()
         try:
-            dialled = connect(
-                url, open_timeout=timeout, compression=None, max_size=None, close_timeout=1, ssl=context
-            )
+            dialled = connect(url, open_timeout=timeout, compression=None, max_size=None, close_timeout=1, ssl=context)
             self._socket = self._held.enter_context(dialled)
         except (OSError, InvalidHandshake, ConnectionClosed) as problem:
             raise untrusted(host, problem) or Lost(str(problem)) from problem
@@ -82,15 +80,16 @@ class Wire:
             raise refusal(message)
         return message
 
-    def prepare(self, sql: str) -> Prepared:
-        """Prepared now or before; the one that was not used for longest goes when there are too many."""
+    def prepare(self, sql: str, seen: int = 0) -> Prepared:
+        """Prepared now or before; the one that was not used for longest goes when there are too many. `seen`: the
+        version that it has to fit to at least."""
         if (found := self._prepared.get(sql)) is not None:
             self._prepared.move_to_end(sql)
             return found
         if len(self._prepared) >= self._kept:
             _, old = self._prepared.popitem(last=False)
             self.ask("forget", prepared=old.number)
-        answer = self.ask("prepare", sql=sql)
+        answer = self.ask("prepare", sql=sql, version=seen)
         made = Prepared(answer["prepared"], answer["parameters"], answer["names"], answer["reads"])
         self._prepared[sql] = made
         return made

@@ -39,8 +39,12 @@ async def _answer(
 ) -> Response:
     after = whole(request, "after", 0, SAFE - 1)
     accept = request.headers.get("accept", "")
-    if "text/event-stream" in accept:
-        return Stream(_events(here, project, _resumed(request, after), identity), "text/event-stream", held)
+    live = "text/event-stream" in accept
+    after = _resumed(request, after) if live else after
+    if after > project.version:
+        await project.fresh()  # another node may have told it
+    if live:
+        return Stream(_events(here, project, after, identity), "text/event-stream", held)
     if after > project.version:
         raise CursorGone(f"version {after} is ahead of the project, which is at {project.version}")
     if "application/x-ndjson" in accept:

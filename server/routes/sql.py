@@ -12,14 +12,14 @@ from starlette.responses import Response
 
 from .. import statements
 from ..errors import BadRequest, ShareliteError
-from ..handing import hand_on
+from ..handing import OF_SOCKET, hand_on
 from ..model import MutationId, Outcome
 from ..sql import requests
 from ..sql.lease import WRITING, LeaseExpired
 from ..transactions import Transaction, repeat
 from . import bodies, faults
 from .answers import Stream, told
-from .house import house
+from .house import IDENTITY, house
 
 if TYPE_CHECKING:
     from ..auth import Identity, Role
@@ -65,7 +65,8 @@ async def begin(request: Request) -> Response:
     if role == "reader" and wanted.mode != "read_only":
         here.gate.enter(identity, record, "editor")
     async with here.catalog.hold(record.id) as project:  # the transaction itself keeps it open from here on
-        begun = await here.transactions.begin(project, identity.user, wanted.mode)
+        of_socket = IDENTITY in request.scope and request.headers.get(OF_SOCKET) is not None
+        begun = await here.transactions.begin(project, identity.user, wanted.mode, of_socket)
     answer = told(begun_as(begun), 201)
     answer.headers["location"] = f"{request.url.path}/{begun.id}"
     return answer

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import NotJudged, ShareliteError, Unavailable, UnknownOutcome
-from ..handing import hand_on
+from ..handing import JSON, OF_SOCKET, hand_on
 from ..sql.lease import LeaseExpired
 from ..sql.requests import Mode
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 #: Until the leader has to have rolled back what nobody will commit; else its time there runs out.
 ROLLBACK_SECONDS = 5.0
+HEAD = (JSON, (OF_SOCKET.encode(), b"1"))
 AWAY = "the leader of the cell went away, and what was open there is rolled back"
 
 
@@ -45,7 +46,7 @@ class Leader:
         """`path`: behind that of the project. `seen`: come back when what it did is here. Raises Refusal, NotLeading
         (nothing happened), UnknownOutcome, Passed."""
         address = f"/v1/projects/{self._project}{path}"
-        index, status, _, answer = await hand_on(self._node, identity, method, address, body)
+        index, status, _, answer = await hand_on(self._node, identity, method, address, body, headers=HEAD)
         if status >= 400:
             raise Refusal(answer)
         if seen:

@@ -55,6 +55,8 @@ class _Message(Struct):
     sql: str = ""
     prepared: int = 0
     transaction: str | None = None
+    #: What whoever begins or prepares has seen, here or elsewhere.
+    version: int = 0
 
 
 _decode = msgspec.json.Decoder(_Message).decode
@@ -294,6 +296,7 @@ class Desk:
         more: dict[str, Any] = {"columns": [], "types": [], "parameters": 0, "names": None, "reads": False}
         if reading.kind(message.sql) in ("read", "write"):
             project = await self._project()
+            await statements.seen(project, message.version)
             more = (await project.query(lambda reader: reader.describe(message.sql)))._asdict()
         self._number += 1
         self._prepared[self._number] = message.sql
@@ -309,7 +312,9 @@ class Desk:
             self._transaction, body = await Afar.begin(leader, self._identity, message.mode)
             await self._told(message.n, body)
             return
-        begun = await Transaction.begin(await self._project(), self._identity.user, message.mode)
+        project = await self._project()
+        await statements.seen(project, message.version)
+        begun = await Transaction.begin(project, self._identity.user, message.mode)
         self._transaction = begun
         limits = {"idle": WRITING.idle, "total": WRITING.total}
         await self._say("answer", n=message.n, transaction=begun.id, version=begun.version, **limits)
