@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import apsw
-from msgspec import Struct
+from msgspec import Struct, field
 
 from .errors import (
     CursorGone,
@@ -43,7 +43,7 @@ from .sync.apply import BROKEN, Mismatch
 from .sync.feed import Feed
 from .sync.held import Held, Moved
 from .sync.log import Position
-from .turns import Turns
+from .turns import Slots, Turns
 from .waiting import Asked, Waiting
 
 T = TypeVar("T")
@@ -56,11 +56,16 @@ ABREAST_SECONDS = 5.0
 WRONG = (Mismatch, Damaged, apsw.CorruptError, apsw.NotADBError)
 
 
+#: Projects that have a batch on its way at once.
+BATCHES = 8
+
+
 class Workers(Struct, frozen=True):
-    """The thread pools of a node: `turns` run roads, `reads` run readers."""
+    """The thread pools of a node: `turns` run roads, `reads` run readers; and the `slots` of batches."""
 
     turns: Executor
     reads: Executor
+    slots: Slots = field(default_factory=lambda: Slots(BATCHES))
 
 
 class UpgradeReport(Struct, frozen=True):
@@ -397,6 +402,8 @@ class Project:
         tidy = self._road.checkpoint_due(bool(self._waiting))
         if not (self._waiting or tidy or self._road.behind):
             return
+        if self._waiting and not tidy and not self._workers.slots.take(self._next_turn):
+            return
         self._turns.begin()
         loop = asyncio.get_running_loop()
         if tidy:
@@ -409,6 +416,8 @@ class Project:
 
     def _turned(self, batch: Sequence[Asked], done: asyncio.Future[Arrival]) -> None:
         self._turns.finish()
+        if batch:
+            self._workers.slots.give_back()
         problem = done.exception()
         arrival = None if problem is not None else done.result()
         if problem is not None:

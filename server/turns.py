@@ -1,4 +1,5 @@
-"""Who has the turn of a project: a batch, something that is not a batch, or an interactive transaction."""
+"""Who has the turn of a project: a batch, something that is not a batch, or an interactive transaction; and how many
+projects may have a batch on its way at once."""
 
 from __future__ import annotations
 
@@ -11,6 +12,30 @@ from .errors import ShareliteError
 
 #: Seconds between two turns of interactive transactions, while mutations wait.
 LEASE_PAUSE = 0.1
+
+
+class Slots:
+    """For the batches of all projects of a node. A project that waits for one gathers a larger batch meanwhile: where
+    many are busy, fewer and larger batches cost less than one for each mutation. On the event loop's thread."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+        self._line: dict[Callable[[], None], None] = {}
+
+    def take(self, again: Callable[[], None]) -> bool:
+        """Take one; or wait in line for it: `again` is called when one is free, and may take it."""
+        if self._free == 0:
+            self._line[again] = None
+            return False
+        self._free -= 1
+        return True
+
+    def give_back(self) -> None:
+        self._free += 1
+        while self._free and self._line:
+            again = next(iter(self._line))
+            del self._line[again]
+            again()
 
 
 class Turns:

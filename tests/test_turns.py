@@ -13,6 +13,8 @@ from typing import Any
 import apsw
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sharelite.errors import Refused, Unavailable
 from sharelite.model import Mutation, MutationId, Outcome
@@ -23,7 +25,7 @@ from sharelite.storage.databases import Databases
 from sharelite.storage.files import Files
 from sharelite.sync.log import Log
 from sharelite.sync.wire import decode_push
-from sharelite.turns import Turns
+from sharelite.turns import Slots, Turns
 from tests.roads import PROJECT, SCENE, Client, databases, insert, new_road, publisher, put
 
 
@@ -300,3 +302,59 @@ def test_large_mutations_do_not_travel_all_at_once(tmp_path: Path, monkeypatch: 
 def test_a_push_knows_its_size() -> None:  # M34
     raw = '{"type":"push","id":["' + "a" * 32 + '",1],"changes":[["d","note",["x"]]]}'
     assert decode_push(raw, "ann").size == len(raw)
+
+
+def test_whoever_waits_for_a_slot_gathers_a_larger_batch(tmp_path: Path) -> None:  # M36
+    async def told() -> None:
+        paused = _Paused()
+        with ThreadPoolExecutor(4) as pool:
+            workers, projects, clients = Workers(pool, pool, Slots(1)), [], []
+            for name, replicator in (("a", paused), ("b", None)):
+                folder = tmp_path / name
+                folder.mkdir()
+                files = _Watched(Files(), folder, PROJECT)
+                road = new_road(folder, files=files, replicator=replicator)
+                projects.append(Project(road, files, workers, Contract.parse(SCENE), publisher(road, files, folder)))
+                clients.append(Client(road))
+            busy, other = projects
+            first = busy.submit(clients[0].mutation(put("note", "x")))
+            await asyncio.to_thread(paused.written.wait, 30)
+            waiting = [other.submit(clients[1].mutation(put("note", f"row{number}"))) for number in range(5)]
+            await asyncio.sleep(0)
+            assert not any(future.done() for future in waiting) and clients[1].road.position.seq == 1
+            paused.go_on.set()
+            assert [(await future).version for future in waiting] == [2, 3, 4, 5, 6]
+            assert clients[1].road.position.seq == 2 and (await first).version == 2
+            for project in projects:
+                await project.close()
+
+    asyncio.run(asyncio.wait_for(told(), 60))
+
+
+@given(st.integers(1, 3), st.lists(st.tuples(st.booleans(), st.integers(0, 5))))
+def test_slots_are_never_too_many_and_nobody_waits_for_a_free_one(
+    most: int, steps: list[tuple[bool, int]]
+) -> None:  # M36
+    slots, wants, has = Slots(most), set[int](), set[int]()
+
+    class One:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def go(self) -> None:
+            if self.number in wants and slots.take(self.go):
+                wants.discard(self.number)
+                has.add(self.number)
+
+    everybody = [One(number) for number in range(6)]
+    for asks, number in steps:
+        if asks and number not in has:
+            wants.add(number)
+            everybody[number].go()
+        elif number in has:
+            has.discard(number)
+            slots.give_back()
+        elif not asks:
+            wants.discard(number)  # it is closed meanwhile, and does not take what it is offered
+        assert len(has) <= most
+        assert not wants or len(has) == most
