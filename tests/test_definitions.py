@@ -140,12 +140,25 @@ def test_references_keys_defaults_and_names_of_indexes_are_kept(sql: Sql) -> Non
     assert sql.refused("DROP INDEX once")[:2] == (422, "failed")
 
 
-def test_a_number_that_was_given_out_is_never_given_out_again(sql: Sql) -> None:  # Q18
-    sql.run("CREATE TABLE c(id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT)")
-    insert = {"sql": "INSERT INTO c(a) VALUES (?)", "many": [["x"], ["y"]]}
-    assert sql.run(insert)[0]["last_id"] == 2
-    sql.run("DELETE FROM c")
-    assert sql.run(insert)[0]["last_id"] == 4
+def test_a_number_that_was_given_out_is_never_given_out_again(tmp_path: Path) -> None:  # Q18
+    insert = {"sql": "INSERT INTO c(a) VALUES (?) RETURNING id", "many": [["x"], ["y"]]}
+    with Serving(tmp_path / "data") as server:
+        sql = Sql(server, nothing())
+        sql.run("CREATE TABLE c(id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT)")
+        assert sql.run(insert)[0]["last_id"] == 2
+        sql.run("DELETE FROM c")
+        sql.refused("INSERT INTO c(a) VALUES ('z'), (x'00')")
+        assert sql.run(insert)[0]["rows"] == [[3], [4]]
+        sql.run("DELETE FROM c")
+        version = sql.version()
+    with Serving(tmp_path / "data") as server:
+        sql.server = server
+        assert sql.run(insert)[0]["rows"] == [[5], [6]]
+        (commit,) = sql.commits(version)
+        assert commit["changes"] == [["i", "c", [5], {"a": "x"}], ["i", "c", [6], {"a": "y"}]]
+        assert sql.refused("UPDATE sqlite_sequence SET seq = 0")[:2] == (403, "forbidden")
+        sql.run("INSERT INTO c(id, a) VALUES (9223372036854775807, 'last')")
+        assert "full" in sql.refused("INSERT INTO c(a) VALUES ('none is left')")[2]
 
 
 def test_two_definitions_at_once_both_happen(sql: Sql) -> None:  # Q17

@@ -102,11 +102,13 @@ class Column:
 
     def to_tree(self, value: Value) -> Any:
         """A stored cell that is not NULL as the property's value. Raises WrongValue if SQL stored what is no JSON."""
-        if self.form == "boolean" or (self.type == "ANY" and "boolean" in self.kinds):
-            return bool(value) if value in (0, 1) else value
+        if value in (0, 1) and (self.form == "boolean" or (self.type == "ANY" and "boolean" in self.kinds)):
+            return bool(value)
         if self.form == "json":
             return json_value(value)
-        if self.form in ("base64", "any") and isinstance(value, bytes):
+        if isinstance(value, bytes):
+            if self.form not in ("base64", "any"):
+                raise WrongValue("a blob is no value of this property")
             text = base64.b64encode(value).decode()
             return text if self.form == "base64" else {"$b": text}
         return value

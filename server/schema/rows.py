@@ -223,7 +223,7 @@ def _test(column: Column, judge: Judge | None) -> Test:
     if judge is None:
         return lambda value: value is not None
     is_valid = judge.is_valid
-    if column.form == "plain" and "boolean" not in column.kinds:
+    if column.form == "plain" and column.type != "ANY":
         return lambda value: value is not None and is_valid(value)
 
     def test(value: Value) -> bool:
