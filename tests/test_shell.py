@@ -70,7 +70,21 @@ def test_a_project_is_made_and_used_by_ha_statements(server: Serving) -> None:  
 
 
 def test_a_server_that_is_alone_has_no_nodes_to_show(server: Serving) -> None:  # D11
-    assert "cell" in str(run(server, script=".nodes\n").exception)
+    assert "this server is alone" in str(run(server, script=".nodes\n").exception)
+
+
+def test_a_schema_says_what_is_asked_of_each_table_and_nothing_of_the_server(server: Serving) -> None:  # D11
+    name = f"made {secrets.token_hex(4)}"
+    script = f"""HA CREATE DB '{name}';\n.USE {name}
+        CREATE TABLE "a b"(id INTEGER PRIMARY KEY AUTOINCREMENT, "x, y" TEXT NOT NULL, n REAL DEFAULT 2,
+        z INT NOT NULL);
+        CREATE INDEX by_n ON "a b"(n);\n.Schema "a b"\nexit\nSELECT 'after';"""
+    done = run(server, "--mode", "csv", script=script)
+    assert done.exit_code == 0, done.output
+    table, index = done.output.splitlines()[2:]
+    assert '"x, y" TEXT NOT NULL,' in table and '"z" INTEGER NOT NULL)' in table and '"n" REAL' in table
+    assert index.startswith('CREATE INDEX "by_n"')
+    assert "no table nope" in str(run(server, name, script=".schema nope\n").exception)
 
 
 @pytest.mark.parametrize(

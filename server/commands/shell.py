@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -22,8 +23,9 @@ MODES = ("table", "line", "csv", "json")
 TABLES = """SELECT name FROM sqlite_schema WHERE type = 'table'
     AND name NOT GLOB 'sqlite_*' AND name <> '_sharelite' ORDER BY name"""
 INDEXES = "SELECT name, tbl_name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
-SCHEMA = """SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND tbl_name <> '_sharelite'
-    AND (?1 IS NULL OR tbl_name = ?1) ORDER BY rowid"""
+SCHEMA = """SELECT type, name, sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND tbl_name <> '_sharelite'
+    AND tbl_name NOT GLOB 'sqlite_*' AND NOT (type = 'view' AND name GLOB '*_full')
+    AND (:table IS NULL OR tbl_name = :table COLLATE NOCASE) ORDER BY rowid"""
 COLUMNS = "SELECT DISTINCT p.name FROM sqlite_schema m, pragma_table_info(m.name) p WHERE m.type = 'table'"
 WORDS = (
     "SELECT INSERT UPDATE DELETE FROM WHERE VALUES INTO SET ORDER GROUP BY LIMIT JOIN BEGIN COMMIT ROLLBACK RETURNING"
@@ -38,10 +40,15 @@ HELP = """\
 .mode MODE           how rows are shown: table, line, csv, json
 .timer on|off        how long each statement took
 .dump                the whole project as SQL text
-.quit                leave
+.quit                leave; so do exit, quit and Ctrl+D
 HA CREATE DB NAME    a new project, whose tables SQL makes
 HA USE NAME          as .use
 BEGIN, COMMIT, ROLLBACK and SAVEPOINT work as everywhere; a transaction that wrote waits 2 s for the next statement."""
+
+
+def is_command(line: str) -> bool:
+    """Whether a line is a command, which has no more lines, and not SQL."""
+    return line.lstrip().startswith(".") or line.strip().rstrip(";").lower() in ("exit", "quit")
 
 
 class Shell:
@@ -83,7 +90,7 @@ class Shell:
 
     def run(self, text: str) -> None:
         """One statement or one command. Raises Error, Remote."""
-        if text.lstrip().startswith("."):
+        if is_command(text):
             self._command(*text.split(maxsplit=1))
         elif (about := ha(text)) is not None and about.name is not None and not about.rest:
             self._ha(about.verb, about.name)
@@ -108,14 +115,17 @@ class Shell:
 
     def _command(self, name: str, argument: str = "") -> None:
         argument = argument.strip().rstrip(";")
-        match name.strip().rstrip(";"):
+        match name.strip().rstrip(";").lower():
             case ".help":
                 self._show(HELP)
-            case ".quit" | ".exit":
+            case ".quit" | ".exit" | "quit" | "exit":
                 self.finished = True
             case ".projects":
-                for each in self._server.ask("GET", "/v1/projects")["projects"]:
+                found = self._server.ask("GET", "/v1/projects")["projects"]
+                for each in found:
                     self._show(f"{each['id']}  {each['name']}")
+                if not found:
+                    self._show("there are none yet; HA CREATE DB NAME; makes one")
             case ".nodes":
                 self._nodes()
             case ".use" if argument:
@@ -125,8 +135,7 @@ class Shell:
             case ".indexes":
                 self._rows(self._open().execute(INDEXES))
             case ".schema":
-                for (sql,) in self._open().execute(SCHEMA.replace("?1", ":table"), {"table": argument or None}):
-                    self._show(sql)
+                self._schema(argument)
             case ".mode" if argument in MODES:
                 self.mode = argument
             case ".timer" if argument in ("on", "off"):
@@ -135,6 +144,15 @@ class Shell:
                 self._dump()
             case _:
                 raise Remote(f"{name} {argument}".strip() + ": not a command, or not what it takes; see .help")
+
+    def _schema(self, table: str) -> None:
+        """With NOT NULL, which the contract asks for and not SQLite's table."""
+        tables = self._open().contract()["properties"]
+        found = self._open().execute(SCHEMA, {"table": unquoted(table) or None}).fetchall()
+        for kind, name, sql in found:
+            self._show(asked_for(sql, tables[name].get("items", {})) if kind == "table" and name in tables else sql)
+        if table and not found:
+            raise Remote(f"there is no table {table}; .tables shows them")
 
     def _nodes(self) -> None:
         found = self._server.ask("GET", "/v1/cluster")
@@ -158,6 +176,22 @@ class Shell:
             return
         names = [column[0] for column in cursor.description]
         self._show("\n".join(shown(self.mode, names, cursor.fetchall())))
+
+
+def unquoted(name: str) -> str:
+    """A name as it is, also where somebody put it in quotes."""
+    return name[1:-1].replace('""', '"') if len(name) > 1 and name[0] == name[-1] == '"' else name
+
+
+def asked_for(sql: str, items: Mapping[str, Any]) -> str:
+    """The text of a table, as ours are written, with NOT NULL behind the types of required columns. One with a default
+    may be NULL, which stands for it."""
+    for column in items.get("required", ()):
+        if "default" in items.get("properties", {}).get(column, {}):
+            continue
+        name = re.escape('"' + column.replace('"', '""') + '"')
+        sql = re.sub(rf"([(,] ?{name} \w+)(?! NOT NULL| PRIMARY)(?=[ ,)])", r"\1 NOT NULL", sql, count=1)
+    return sql
 
 
 def shown(mode: str, names: list[str], rows: list[tuple[Any, ...]]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from ..driver import Error
 from ..driver.texts import statements
 from ..errors import ShareliteError
 from .projects import Remote, Server
-from .shell import MODES, Shell
+from .shell import MODES, Shell, is_command
 
 
 @click.command()
@@ -60,7 +60,7 @@ def pieces(lines: Iterable[str]) -> Iterator[str]:
     """Statements, which may take several lines or share one, and commands, which have a line of their own."""
     begun = ""
     for line in lines:
-        if not begun.strip() and line.lstrip().startswith("."):
+        if not begun.strip() and is_command(line):
             yield line
             continue
         begun += line
@@ -84,7 +84,7 @@ def _talk(shell: Shell) -> None:
         try:
             completer = WordCompleter(shell.words() if not shell.in_transaction else [], ignore_case=True)
             text = session.prompt(shell.prompt, completer=completer)
-            while not text.lstrip().startswith(".") and text.strip() and not complete_statement(text):
+            while not is_command(text) and text.strip() and not complete_statement(text):
                 text += "\n" + session.prompt("   ...> ", completer=completer)
             for each in pieces([text]):
                 shell.run(each)

@@ -8,13 +8,22 @@ from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import BadRequest, NotFound
+from ..errors import BadRequest, ShareliteError
 from . import bodies
 from .answers import told
 from .house import House, house
 
 if TYPE_CHECKING:
     from ..cellnode import CellNode
+
+
+class Alone(ShareliteError):
+    """It was asked about its cell."""
+
+    code = "not_found"
+
+    def __str__(self) -> str:
+        return "this server is alone: it is in no cell"
 
 
 class Change(Struct, forbid_unknown_fields=True):
@@ -49,7 +58,7 @@ async def change(request: Request) -> Response:
 
 
 def _node(here: House) -> CellNode:
-    """Raises NotFound."""
+    """Raises Alone."""
     if here.node is None:
-        raise NotFound("cell", "of this server, which is alone")
+        raise Alone
     return here.node
