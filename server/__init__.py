@@ -14,7 +14,8 @@ DRIVER = frozenset(
     """BINARY Binary Conflict Connection ConnectionLost Cursor DATETIME DataError DatabaseError Date DateFromTicks Error
     IntegrityError InterfaceError InternalError LEGACY_TRANSACTION_CONTROL NUMBER NotSupportedError OperationalError
     OutcomeUnknown ProgrammingError ROWID ResultLost Row STRING Time TimeFromTicks Timestamp TimestampFromTicks
-    Untrusted Warning apilevel connect feed paramstyle sqlite_version sqlite_version_info threadsafety""".split()
+    Untrusted Warning apilevel complete_statement connect feed paramstyle sqlite_version sqlite_version_info
+    threadsafety""".split()
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import AsyncGenerator
+from sqlite3 import complete_statement
 from typing import TYPE_CHECKING, Literal
 
 from .connection import LEGACY_TRANSACTION_CONTROL, Connection, connect
@@ -64,5 +65,5 @@ __all__ = [
     "ConnectionLost", "Cursor", "DataError", "DatabaseError", "Date", "DateFromTicks", "Error", "IntegrityError",
     "InterfaceError", "InternalError", "NotSupportedError", "OperationalError", "OutcomeUnknown", "ProgrammingError",
     "ResultLost", "Row", "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks", "Untrusted", "Warning", "apilevel",
-    "connect", "feed", "paramstyle", "sqlite_version", "sqlite_version_info", "threadsafety",
+    "complete_statement", "connect", "feed", "paramstyle", "sqlite_version", "sqlite_version_info", "threadsafety",
 ]  # fmt: skip

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from . import errors
 from .address import parse
 from .cursor import Cursor
+from .dump import dump
 from .errors import ConnectionLost, DatabaseError, InterfaceError, OperationalError, ProgrammingError
 from .line import Line
 from .texts import SAVEPOINTS, SCHEMA, Control, Ha, control, first_word, ha
@@ -55,6 +56,9 @@ class Connection:
         self.row_factory: Callable[[Cursor, tuple[Any, ...]], Any] | None = None
         #: How a transaction begins where autocommit is off: `deferred`, `immediate` or `read_only`.
         self.mode = "deferred"
+        #: What texts become, from their UTF-8 bytes; `str` leaves them as they are.
+        self.text_factory: Callable[[bytes], Any] = str
+        self._trace: Callable[[str], object] | None = None
         #: Rows that this connection changed so far.
         self.total_changes = 0
 
@@ -110,6 +114,14 @@ class Connection:
 
     def executescript(self, sql_script: str, /) -> Cursor:
         return self.cursor().executescript(sql_script)
+
+    def set_trace_callback(self, trace_callback: Callable[[str], object] | None, /) -> None:
+        """Call this with the text of every statement before it is sent, as it was given; None: with none any more."""
+        self._trace = trace_callback
+
+    def iterdump(self, *, filter: str | None = None) -> Iterator[str]:
+        """The project as a script that makes its tables and rows anew, of one version. `filter`: LIKE of tables."""
+        return dump(self, filter)
 
     def begin(self, mode: str = "deferred") -> None:
         """Begin a transaction: `deferred`, `immediate` or `read_only`."""
@@ -205,6 +217,7 @@ class Connection:
         """
         with self._lock:
             self._check()
+            self._traced(sql)
             if (about := ha(sql)) is not None:
                 return self._ha(about, parameters, begins)
             if (said := control(sql)) is not None:
@@ -221,6 +234,7 @@ class Connection:
         """The result of each message of parameters to `done`; a message is a commit where no transaction is open."""
         with self._lock:
             self._check()
+            self._traced(sql)
             if first_word(sql) in SCHEMA | SAVEPOINTS or control(sql) is not None:
                 raise ProgrammingError("executemany runs INSERT, UPDATE, DELETE and REPLACE")
             made = self._prepared(sql)
@@ -357,6 +371,10 @@ class Connection:
         result: Answer = answer["results"][0]
         self.total_changes += max(0, result["affected"])
         return result
+
+    def _traced(self, sql: str) -> None:
+        if self._trace is not None:
+            self._trace(sql)
 
     def _check(self) -> None:
         if self._closed:

@@ -100,7 +100,13 @@ class Cursor:
     def __next__(self) -> Any:
         self._check()
         row = next(self._rows)
+        if (made := self._connection.text_factory) is not str:
+            row = tuple([made(cell.encode()) if isinstance(cell, str) else cell for cell in row])
         return row if self.row_factory is None else self.row_factory(self, row)
+
+    def all(self) -> list[tuple[Any, ...]]:
+        """The rows that are left, whatever the factories of the connection would make of them."""
+        return list(self._rows)
 
     def _forget(self) -> None:
         self._check()

@@ -55,7 +55,7 @@ class Touch:
         if found is None or self.row is None:
             return True
         names: Iterable[str] = columns if self.whole else self.row
-        there, said = [found.get(name) for name in names], [self.row.get(name) for name in names]
+        there, said = list(map(found.get, names)), list(map(self.row.get, names))
         return there == said and list(map(type, there)) == list(map(type, said))
 
 
