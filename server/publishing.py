@@ -135,6 +135,8 @@ class Publisher:
             full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
             why = "the disk is full" if full else f"{problem.strerror or problem}"
             raise NotPublished(why) from problem
+        except Damaged as problem:
+            raise NotPublished(str(problem)) from problem
 
     def finish(self, pinned: Pinned, image: Image) -> None:
         """In a turn: the `published` entry; from then on everybody can have it."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import apsw
 import pytest
 
 from sharelite.cluster.alone import Alone
 from sharelite.founding import misread
-from sharelite.publishing import Publisher
+from sharelite.publishing import NotPublished, Publisher
 from sharelite.road import Road
 from sharelite.schema.contract import Contract
 from sharelite.storage.databases import Databases
@@ -134,6 +136,42 @@ def test_only_what_changed_is_hashed_again(tmp_path: Path, monkeypatch: pytest.M
         here.road.checkpoint()
         with opened(tmp_path / "image.db", whole) as plain:
             assert plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_what_begins_an_image_reads_nothing_of_a_long_write_ahead_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I20
+    with story(tmp_path) as here:
+        here.publish()
+        for start in range(0, 500, 100):
+            here.write(start, 100, any="x" * 4000)
+        assert here.files.wal_pages() > 500
+        reads: list[int] = []
+
+        def counted(handle: int, length: int, offset: int) -> bytes:
+            reads.append(length)
+            return os.pread(handle, length, offset)
+
+        monkeypatch.setattr("sharelite.storage.overlay.os", SimpleNamespace(**{**vars(os), "pread": counted}))
+        pinned = here.publisher.begin()
+        assert sum(reads) <= 8
+        here.publisher.finish(pinned, here.publisher.make(pinned))
+        assert sum(reads) > 500 * 4096
+        pinned.close()
+
+
+def test_a_write_ahead_log_that_ends_early_or_is_another_publishes_nothing(tmp_path: Path) -> None:  # I14
+    with story(tmp_path) as here:
+        here.write(0, 20)
+        wal = tmp_path / "data.db-wal"
+        for harm in ("short", "other"):
+            pinned, whole = here.publisher.begin(), wal.read_bytes()
+            wal.write_bytes(whole[:-5000] if harm == "short" else whole[:40] + bytes(8) + whole[48:])
+            with pytest.raises(NotPublished, match=r"frame \d+ of \d+ is not of this write-ahead log"):
+                here.publisher.make(pinned)
+            wal.write_bytes(whole)
+            pinned.close()
+        assert here.publisher.images.names() == []
 
 
 def test_the_pages_that_differ_are_told(tmp_path: Path) -> None:  # I9

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -19,8 +20,12 @@ from .manifest import CHUNK
 #: https://sqlite.org/fileformat.html#the_write_ahead_log: a header, then frames of a head and a page.
 WAL_HEADER = 32
 FRAME_HEAD = 24
+#: Page, pages of the database (at a commit), salts.
+HEAD = struct.Struct(">II8s")
 FRAME = FRAME_HEAD + PAGE_SIZE
 PAGES_IN_CHUNK = CHUNK // PAGE_SIZE
+#: Frames that are read at a time: one call for each would give the interpreter away each time.
+TOGETHER = 64
 #: Written where SQLite notes which library wrote last (bytes 96-99): a constant, so that equal content is equal bytes.
 WRITER = 3_054_001
 
@@ -39,28 +44,34 @@ class WalPages:
     """Which pages the first frames of a write-ahead log hold.
 
     That `frames` of them are committed is SQLite's own word (its WAL hook); frames behind them may be left over from a
-    rolled-back transaction and are not looked at.
+    rolled-back transaction and are not looked at. Making one costs nothing: the frames are read by whoever asks first.
     """
 
     def __init__(self, path: Path, frames: int) -> None:
-        """Raises Damaged where the file does not have so many frames."""
+        self._path = path
         self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if frames else -1
-        self.mark = NOWHERE
-        #: The last frame of each page, counted from 1; and how many pages the database has after the last of all.
-        self.last: dict[int, int] = {}
-        self.size = 0
-        if frames:
-            self.mark = Mark(os.pread(self._handle, 8, 16), frames)
-            self._walk(path)
+        self.mark = Mark(os.pread(self._handle, 8, 16), frames) if frames else NOWHERE
+        #: The last frame of each page, counted from 1; None until they were read.
+        self._last: dict[int, int] | None = None
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """How many pages the database has after the last of all; 0: as many as its file. Raises Damaged."""
+        self._walked()
+        return self._size
 
     def since(self, earlier: Mark) -> set[int]:
-        """The pages that frames behind an earlier mark hold; all of them where the log has started over since."""
+        """The pages that frames behind an earlier mark hold; all of them where the log has started over since. Raises
+        Damaged."""
         first = earlier.frames if earlier.salts == self.mark.salts else 0
-        return {page for page, frame in self.last.items() if frame > first}
+        if self._last is None:
+            return {number for _, number, _ in self._heads(first)}
+        return {page for page, frame in self._last.items() if frame > first}
 
     def page(self, number: int) -> bytes | None:
-        """The newest content of a page; None where it is in the main file."""
-        frame = self.last.get(number)
+        """The newest content of a page; None where it is in the main file. Raises Damaged."""
+        frame = self._walked().get(number)
         if frame is None:
             return None
         return os.pread(self._handle, PAGE_SIZE, WAL_HEADER + (frame - 1) * FRAME + FRAME_HEAD)
@@ -70,31 +81,52 @@ class WalPages:
             os.close(self._handle)
             self._handle = -1
 
-    def _walk(self, path: Path) -> None:
-        for frame in range(1, self.mark.frames + 1):
-            head = os.pread(self._handle, FRAME_HEAD, WAL_HEADER + (frame - 1) * FRAME)
-            if len(head) < FRAME_HEAD or head[8:16] != self.mark.salts:
-                self.close()
-                raise Damaged(str(path), f"frame {frame} of {self.mark.frames} is not of this write-ahead log")
-            number, self.size = struct.unpack_from(">II", head)
-            self.last[number] = frame
-        if not self.size:
-            self.close()
-            raise Damaged(str(path), f"frame {self.mark.frames} ends no transaction")
+    def _walked(self) -> dict[int, int]:
+        if self._last is None:
+            last: dict[int, int] = {}
+            for frame, number, size in self._heads(0):
+                last[number], self._size = frame, size
+            if last and not self._size:
+                raise Damaged(str(self._path), f"frame {self.mark.frames} ends no transaction")
+            self._last = last
+        return self._last
+
+    def _heads(self, behind: int) -> Iterator[tuple[int, int, int]]:
+        """Of the frames behind so many: their number, their page, and the pages of the database at a commit."""
+        for first in range(behind, self.mark.frames, TOGETHER):
+            count = min(TOGETHER, self.mark.frames - first)
+            piece = os.pread(self._handle, count * FRAME, WAL_HEADER + first * FRAME)
+            for place in range(count):
+                whole = len(piece) >= place * FRAME + FRAME_HEAD
+                page, size, salts = HEAD.unpack_from(piece, place * FRAME) if whole else (0, 0, b"")
+                if salts != self.mark.salts:
+                    whose = f"frame {first + place + 1} of {self.mark.frames} is not of this write-ahead log"
+                    raise Damaged(str(self._path), whose)
+                yield first + place + 1, page, size
 
 
 class Overlay:
-    """A database of one moment, in chunks, as an image has them: page 1 is normalised (SPEC I2)."""
+    """A database of one moment, in chunks, as an image has them: page 1 is normalised (SPEC I2).
+
+    Making one takes no longer for a long write-ahead log than for a short one: the turn that does it holds up commits.
+    """
 
     def __init__(self, files: Files, path: Path, frames: int, seq: int) -> None:
         self._wal = WalPages(path.with_name(path.name + "-wal"), frames)
         self._main: RandomAccess = files.main_file(path)
         self._counter = (seq % 2**32).to_bytes(4, "big")
-        self.pages = self._wal.size or self._main.size() // PAGE_SIZE
+        self._pages = 0
 
     @property
     def mark(self) -> Mark:
         return self._wal.mark
+
+    @property
+    def pages(self) -> int:
+        """Raises Damaged where the write-ahead log is not what SQLite said."""
+        if not self._pages:
+            self._pages = self._wal.size or self._main.size() // PAGE_SIZE
+        return self._pages
 
     @property
     def size(self) -> int:
