@@ -11,11 +11,12 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 
 from .cluster.cell import Cell
@@ -35,7 +36,7 @@ from .errors import (
 from .life import State
 from .memory import give_back
 from .model import Base, Edit, Mutation, Operation
-from .names import valid_contract_name, valid_project_name
+from .names import folded, valid_contract_name, valid_project_name
 from .openings import Openings
 from .ports import Elsewhere, Replicator
 from .project import WRONG, Project, Workers, to_its_end
@@ -207,8 +208,7 @@ class Catalog:
         named = contract if isinstance(contract, str) else None
         parsed = Contract.parse(self.contract(contract).document if isinstance(contract, str) else contract)
         record = ProjectRecord(secrets.token_hex(16), name, "creating", _now(), by, named, public)
-        if self.by_name(name) is not None:
-            raise AlreadyExists("project", name)
+        await self._need_free(name)
         return await to_its_end(self._finished(record.id, self._create(record, parsed, by)))
 
     async def adopt(
@@ -217,8 +217,7 @@ class Catalog:
         """Make a project whose log goes on from a base; the file, synced and on the same disk, moves into its folder.
         Raises AlreadyExists, Refused `invalid` (the name)."""
         record = ProjectRecord(id, valid_project_name(name), "creating", _now(), by, None, public)
-        if self.by_name(name) is not None:
-            raise AlreadyExists("project", name)
+        await self._need_free(record.name)
         return await to_its_end(self._finished(record.id, self._create(record, contract, by, (base, file))))
 
     async def _create(
@@ -242,9 +241,7 @@ class Catalog:
 
     async def rename(self, project: str, name: str, by: str) -> ProjectRecord:
         name = valid_project_name(name)
-        twin = self.by_name(name)
-        if twin is not None and twin.id != project:
-            raise AlreadyExists("project", name)
+        await self._need_free(name, but=project)
         renamed = msgspec.structs.replace(self.record(project), name=name)
         await self._write("u", renamed, by)
         return renamed
@@ -263,7 +260,10 @@ class Catalog:
     async def _delete(self, project: str, by: str) -> None:
         record = msgspec.structs.replace(self.record(project), state="deleting")
         await self._write("u", record, by)
-        await self.let_go(project)
+        await self._gone(record, by)
+
+    async def _gone(self, record: ProjectRecord, by: str) -> None:
+        await self.let_go(record.id)
         await self._erase(record, by)
 
     async def let_go(self, project: str) -> None:
@@ -444,6 +444,16 @@ class Catalog:
             else:
                 await self._erase(record, record.by)
 
+    async def _need_free(self, name: str, but: str | None = None) -> None:
+        """Raises AlreadyExists. A project whose deletion broke off goes now: it keeps its name from nobody."""
+        for half in self._roll.unfinished():
+            broken_off = half.state == "deleting" and half.id not in self._unfinished
+            if broken_off and folded(half.name) == folded(name):
+                await to_its_end(self._finished(half.id, self._gone(half, half.by)))
+        twin = self.by_name(name)
+        if twin is not None and twin.id != but:
+            raise AlreadyExists("project", name)
+
     async def _finished(self, project: str, work: Any) -> Any:
         """Have it known meanwhile that somebody is at work on the project."""
         self._unfinished.add(project)
@@ -453,8 +463,9 @@ class Catalog:
             self._unfinished.discard(project)
 
     async def _erase(self, record: ProjectRecord, by: str) -> None:
-        await self._on(self._seen.forget, record.id)
-        await self._on(self._yard.remove, record.id)
+        await self._on(self._yard.remove, record.id)  # first: on a full disk this is what makes room
+        with suppress(apsw.FullError):  # nobody asks for it any more
+            await self._on(self._seen.forget, record.id)
         await self._mutate(Operation("d", "project", (record.id,), {}), by)
         self._roll.drop(record.id)
 

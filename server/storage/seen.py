@@ -64,8 +64,9 @@ class Seen:
     def forget(self, project: str) -> None:
         """Said before the project is opened or removed."""
         with self._lock:
-            if self._looks.pop(project, None) is not None:
+            if project in self._looks:
                 self._run(FORGET, project)
+                del self._looks[project]
 
     def close(self) -> None:
         with self._lock:
