@@ -369,6 +369,22 @@ def test_a_transaction_over_http_is_rolled_back_and_forgotten(server: Serving, p
     assert error(server.http.delete(address.replace(project, made(server)))) == (410, "lease_expired")
 
 
+def test_a_rollback_over_http_ends_the_statement_that_runs(server: Serving, project: str) -> None:  # Q13 Q15
+    begun = server.http.post(f"/v1/projects/{project}/transactions", json={"mode": "immediate"})
+    address = begun.headers["location"]
+    answers: list[Any] = []
+    body = {"statements": [ENDLESS]}
+    running = threading.Thread(target=lambda: answers.append(server.http.post(f"{address}/sql", json=body)))
+    running.start()
+    transaction = server.app.state.house.transactions._open[begun.json()["transaction"]]
+    while not transaction._busy:
+        threading.Event().wait(0.01)
+    assert server.http.delete(address).status_code == 204
+    running.join(PATIENCE)
+    (answer,) = answers
+    assert answer.json()["transaction"] == "gone" and "rolled back" in answer.text
+
+
 def test_there_are_only_so_many_transactions_over_http(
     server: Serving, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # Q15

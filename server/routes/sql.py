@@ -128,9 +128,12 @@ def committed_as(outcome: Outcome) -> dict[str, Any]:
 
 
 async def rollback(request: Request) -> Response:
+    """Also in the middle of a statement, which ends with it."""
     here = house(request)
     record, identity, _ = await here.enter(request, "reader")
-    await here.transactions.get(request.path_params["transaction"], record.id, identity.user).rollback()
+    await here.transactions.get(request.path_params["transaction"], record.id, identity.user).leave(
+        "it was rolled back"
+    )
     return Response(status_code=204)
 
 
