@@ -174,3 +174,48 @@ def test_a_token_that_is_wrong_or_too_weak_is_told_at_once(tmp_path: Path) -> No
         assert reader.execute("SELECT count(*) FROM note").fetchone() == (0,)
         assert time.monotonic() - began < PATIENCE
         reader.close()
+
+
+def test_a_token_that_is_over_is_renewed_by_whoever_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # D21
+    path = key_file(tmp_path)
+    key = load_keys(path).keys["main"]
+
+    def made(seconds: int) -> str:
+        return issue(key, "main", "ann", {"*": "owner"}, seconds)
+
+    with Serving(tmp_path / "data", keys=path, token=made(600)) as guarded:
+        assert guarded.http.post("/v1/projects", json={"name": "plan", "contract": SCENE}).status_code == 201
+        url = f"sharelite://old@127.0.0.1:{guarded.port}/plan"
+        present = [made(300)]
+        ann = sharelite.connect(url, timeout=PATIENCE, token=lambda: present[-1])
+        bob = sharelite.connect(url, timeout=PATIENCE, token=present[-1])
+        ann.execute(INSERT, ("a", "lost"))
+        for module in ("sockets.desk", "routes.commits"):  # what is over in 300 s is over now
+            monkeypatch.setattr(f"sharelite.{module}.LEEWAY", -400)
+        present.append(made(600))
+        with pytest.raises(sharelite.OperationalError) as over:
+            ann.execute(INSERT, ("b", "lost"))
+        assert over.value.code == "unauthenticated"
+        ann.rollback()
+        with ann:
+            ann.execute(INSERT, ("c", "kept"))
+        assert ann.execute("SELECT id FROM note").fetchall() == [("c",)]
+        ann.execute("HA CREATE DB ?", ("other",))
+        with pytest.raises(sharelite.OperationalError) as told:
+            bob.execute("SELECT id FROM note")
+        assert told.value.code == "unauthenticated"
+
+        async def first() -> int:
+            given = [present[1], present[0]]
+            async with aclosing(sharelite.feed(url, after=1, token=lambda: given.pop() if given else "")) as commits:
+                return (await asyncio.wait_for(anext(commits), PATIENCE)).version
+
+        assert asyncio.run(first()) == 2
+        engine = sqlalchemy.create_engine(url, connect_args={"token": lambda: present[-1]})
+        with engine.connect() as connection:
+            assert connection.execute(sqlalchemy.text("SELECT count(*) FROM note")).scalar() == 1
+        engine.dispose()
+        ann.close()
+        bob.close()

@@ -6,7 +6,7 @@ Needs nothing of the server: a program that only speaks SQL loads no web framewo
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from sqlite3 import complete_statement
 from typing import TYPE_CHECKING, Literal
 
@@ -53,11 +53,13 @@ def TimeFromTicks(ticks: float) -> datetime.time:
     return datetime.datetime.fromtimestamp(ticks).time()
 
 
-def feed(url: str, after: int | None = None, timeout: float = 5.0) -> AsyncGenerator[Commit]:
+def feed(
+    url: str, after: int | None = None, timeout: float = 5.0, token: str | Callable[[], str] | None = None
+) -> AsyncGenerator[Commit]:
     """Follow a project: `async for commit in sharelite.feed(url, after=41)`. More in `following.follow`."""
     from .following import follow
 
-    return follow(url, after, timeout)
+    return follow(url, after, timeout, token)
 
 
 __all__ = [

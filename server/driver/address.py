@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -36,7 +37,6 @@ class Address(NamedTuple):
     def desk(self, host: str, project: str) -> str:
         """The websocket of SQL of a project, by its id."""
         return f"{'wss' if self.safe else 'ws'}://{host}/v1/projects/{quote(project, safe='')}/sql"
-
 
     def context(self) -> ssl.SSLContext | None:
         """How TLS is spoken, if it is. Raises InterfaceError."""
@@ -75,6 +75,13 @@ def _host(text: str, safe: bool) -> str:
     if found is None or int(found["port"] or 1) not in range(1, 65536):
         raise InterfaceError(f"{text!r} is no host: it needs name:port, or [address]:port")
     return f"{found['host']}:{found['port'] or (443 if safe else PORT)}"
+
+
+def with_token(address: Address, token: str | Callable[[], str] | None) -> tuple[Address, Callable[[], str] | None]:
+    """With a token of one's own, and what gives a new one, if something does."""
+    if token is None or isinstance(token, str):
+        return address._replace(token=token or address.token), None
+    return address, token
 
 
 def _without_token(url: str) -> str:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from . import errors
-from .address import parse
+from .address import parse, with_token
 from .cursor import Cursor
 from .dump import dump
 from .errors import ConnectionLost, DatabaseError, InterfaceError, OperationalError, ProgrammingError
@@ -410,18 +410,21 @@ def connect(
     isolation_level: Isolation = "",
     autocommit: bool | int = LEGACY_TRANSACTION_CONTROL,
     cached_statements: int = 128,
+    token: str | Callable[[], str] | None = None,
 ) -> Connection:
     """A connection to a project: `sharelite://token@host1:port,host2:port/project` (`sharelites://`: with TLS).
 
     With TLS `?ca=FILE` names the certificates that are trusted, where they are not those of the system.
     `project` is an id or a name; of the hosts the first that lives is taken, and another one when it dies. `timeout`:
-    seconds in which a request is tried again while no server answers. `autocommit` and `isolation_level` are those of
-    `sqlite3`. Raises InterfaceError for a wrong address, OperationalError where no server answers or no token fits, and
-    Untrusted where a host cannot prove to be that.
+    seconds in which a request is tried again while no server answers. `token`: in place of that of the address; a
+    function is asked whenever a connection is made, and when the server says that the last one is over.
+    `autocommit` and `isolation_level` are those of `sqlite3`. Raises InterfaceError for a wrong address,
+    OperationalError where no server answers or no token fits, and Untrusted where a host cannot prove to be that.
     """
     if cached_statements < 1:
         raise InterfaceError("cached_statements is at least 1")
-    connection = Connection(Line(parse(database), timeout, min(cached_statements, 500)), autocommit, "")
+    address, renew = with_token(parse(database), token)
+    connection = Connection(Line(address, timeout, min(cached_statements, 500), renew), autocommit, "")
     connection.isolation_level = isolation_level
     connection.autocommit = autocommit
     connection.version = connection._line.connected().welcome["version"]

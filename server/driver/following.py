@@ -6,7 +6,7 @@ Server-sent events of `GET .../commits` (SPEC W13): no websocket, no presence, o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 
 from ..model import Change, Commit, MutationId
 from ..values import decode_value
-from .address import Address, parse
+from .address import Address, parse, with_token
 from .errors import DatabaseError, OperationalError, refusal, untrusted
 from .line import SHORTEST, project_id
 from .wire import FINAL, Lost
@@ -25,22 +25,26 @@ SILENCE = 40.0
 LONGEST = 5.0
 
 
-async def follow(url: str, after: int | None = None, timeout: float = 5.0) -> AsyncGenerator[Commit]:
+async def follow(
+    url: str, after: int | None = None, timeout: float = 5.0, token: str | Callable[[], str] | None = None
+) -> AsyncGenerator[Commit]:
     """Every commit after a version (None: from now on), each once and in order, without end.
 
     Whoever iterates goes at his own pace, closes it (`contextlib.aclosing`) where he leaves before its end, and
     keeps `commit.version` to go on from there another day. What breaks is connected again, at any of the hosts, for
     as long as it takes. Raises OperationalError with the code `reset` where the version is ahead of the project (a
     restored one: load it anew), ProgrammingError where there is no such project, OperationalError where the token is
-    not, or no longer, good, and Untrusted where a host cannot prove to be that.
+    not, or no longer, good, and Untrusted where a host cannot prove to be that. `token`: as `connect` has it.
     """
-    address, cursor, pause, place = parse(url), after, SHORTEST, 0
-    headers = {} if address.token is None else {"Authorization": f"Bearer {address.token}"}
+    (address, renew), cursor, pause, place = with_token(parse(url), token), after, SHORTEST, 0
     limits = httpx.Timeout(timeout, read=SILENCE)
     project: str | None = None
-    async with httpx.AsyncClient(headers=headers, timeout=limits, verify=address.context() or True) as http:
+    async with httpx.AsyncClient(timeout=limits, verify=address.context() or True) as http:
         while True:
             host = address.hosts[place % len(address.hosts)]
+            if renew is not None:
+                address = address._replace(token=await asyncio.to_thread(renew))
+            http.headers = httpx.Headers({} if address.token is None else {"Authorization": f"Bearer {address.token}"})
             try:
                 if project is None:
                     project = await asyncio.to_thread(project_id, address, host, timeout)

@@ -22,11 +22,15 @@ PASSING = NOTHING | {"unknown"}
 SHORTEST, LONGEST = 0.02, 0.5
 
 
+#: The token as it is now: it is asked for whenever a connection is made, and where the server says that one is over.
+Renew = Callable[[], str]
+
+
 class Line:
     """At most one living websocket. Whoever calls holds a lock. `timeout`: seconds for all attempts of one request."""
 
-    def __init__(self, address: Address, timeout: float, kept: int) -> None:
-        self.address, self.timeout, self._kept = address, timeout, kept
+    def __init__(self, address: Address, timeout: float, kept: int, renew: Renew | None = None) -> None:
+        self.address, self.timeout, self._kept, self._renew = address, timeout, kept, renew
         self._hosts = list(address.hosts)
         self._project: str | None = None
         self._wire: Wire | None = None
@@ -60,6 +64,7 @@ class Line:
         """
         broke: str | None = None
         passed: DatabaseError | None = None
+        renewed = self._renew is None
         for _ in self._patience():
             try:
                 return attempt(self.connected())
@@ -69,6 +74,10 @@ class Line:
                 broke, passed = broke and f"{broke}; {lost}", lost
                 break
             except DatabaseError as problem:
+                if problem.code == "unauthenticated" and not renewed:
+                    renewed = True
+                    self.close()
+                    continue
                 if problem.code not in passing:
                     raise
                 broke = str(problem) if problem.code == "unknown" else broke
@@ -98,17 +107,17 @@ class Line:
 
         def ask(wire: Wire) -> Any:
             path = f"/{quote(str(self._project), safe='')}/contract"
-            return fetched(self.address, wire.host, path, self.timeout)
+            return fetched(self._present(), wire.host, path, self.timeout)
 
         return self.repeat(ask)
 
     def beside(self, project: str) -> Line:
         """The way to another project of the same nodes."""
-        return Line(self.address._replace(project=project), self.timeout, self._kept)
+        return Line(self.address._replace(project=project), self.timeout, self._kept, self._renew)
 
     def create(self, name: str) -> str:
         """The id of a new project that SQL makes the tables of. Raises as `once` does."""
-        made = self.once(lambda wire: fetched(self.address, wire.host, "", self.timeout, {"name": name}))
+        made = self.once(lambda wire: fetched(self._present(), wire.host, "", self.timeout, {"name": name}))
         return str(made["id"])
 
     def close(self) -> None:
@@ -116,10 +125,15 @@ class Line:
             self._wire.close()
 
     def _open(self, host: str, seconds: float) -> Wire:
+        address = self._present()
         if self._project is None:
-            self._project = project_id(self.address, host, seconds)
-        url, context = self.address.desk(host, self._project), self.address.context()
-        return Wire(host, url, self.address.token, seconds, self._kept, context)
+            self._project = project_id(address, host, seconds)
+        url, context = address.desk(host, self._project), address.context()
+        return Wire(host, url, address.token, seconds, self._kept, context)
+
+    def _present(self) -> Address:
+        """With the token as it is now."""
+        return self.address if self._renew is None else self.address._replace(token=self._renew())
 
     def _patience(self) -> Iterator[float]:
         """The seconds that are left before each attempt: one always, others after growing pauses."""
