@@ -22,6 +22,7 @@ from .cluster.cell import Cell
 from .cluster.lane import Lane
 from .cluster.links import Links, Told, Unreachable
 from .cluster.payload import DIGEST_BYTES, Item
+from .copies import Copies
 from .errors import NotFound, NotJudged, ShareliteError
 from .following import Following
 from .project import Project
@@ -52,6 +53,7 @@ class Levelling:
         self._cell, self._links, self._catalog, self._following = cell, links, catalog, following
         self._files, self._path = files, data / "level"
         self._trimmed_at = asyncio.get_running_loop().time()
+        self._copies = Copies(links, files, data, self._as_of, self._ask, cell.fetch_base)
         links.answer("log", self._asked_log)
         known = files.read(self._path)
         if known is not None:
@@ -134,8 +136,11 @@ class Levelling:
     async def fetch(self, id: str, index: int, right: frozenset[str] | None = None) -> None:
         """Put into a project's lane what its log lacks, page by page, and checked. What is lost on the way is asked for
         again. `right`: of these nodes only; None: of any."""
-        seq, digest = await self._position(id)
         lane = self._cell.lane(id)
+        seq, digest = await self._position(id)
+        if seq == 0 and id != CATALOG_ID and lane.first() is None:
+            await self._copies.fetch(id, index, self._others(right, leader_last=True), right)
+            seq, digest = await self._position(id)
         while True:
             answer = await self._ask([id, seq, index], right)
             if answer is None:
@@ -164,10 +169,7 @@ class Levelling:
     async def _ask(self, question: list[Any], right: frozenset[str] | None) -> Any:
         """Ask the leader first, then the others, until one knows. None: there is no such project there."""
         while True:
-            leader = self._cell.role.leader_node
-            asked = [node for node in self._links.nodes() if right is None or node in right]
-            nodes = sorted(asked, key=lambda node: (node != leader, node not in self._links.reachable()))
-            for node in nodes:
+            for node in self._others(right):
                 try:
                     return await self._links.ask(node, "log", question, ASK_SECONDS)
                 except Told as told:
@@ -178,9 +180,22 @@ class Levelling:
                     logger.info("%s", problem)
             await asyncio.sleep(PAUSE)
 
+    def _others(self, right: frozenset[str] | None, leader_last: bool = False) -> list[str]:
+        """The other nodes, or the `right` ones of them, in the order in which they should be asked."""
+        leader, reachable = self._cell.role.leader_node, self._links.reachable()
+        asked = [node for node in self._links.nodes() if right is None or node in right]
+        return sorted(asked, key=lambda node: ((node == leader) == leader_last, node not in reachable))
+
     async def _asked_log(self, node: str, content: Any) -> Any:
         """`[epoch, digest at the seq, records after it]` of a project that is level here with an index."""
         id, after, index = content
+        async with self._as_of(id, index) as project:
+            base, page = await project.readers.log(lambda reader: _page(reader, after))
+            return [project.epoch, base, page]
+
+    @asynccontextmanager
+    async def _as_of(self, id: str, index: int) -> AsyncIterator[Project]:
+        """A project here, level with an index. Raises Behind, NotFound."""
         if self._cell.delivered < index:
             raise Behind
         await self._following.level(CATALOG_ID, index)
@@ -189,8 +204,7 @@ class Levelling:
                 raise NotFound("project", id)
             lane = self._cell.lane(id)
             await project.level(lambda: lane.waits_for(index))
-            base, page = await project.readers.log(lambda reader: _page(reader, after))
-            return [project.epoch, base, page]
+            yield project
 
 
 class Behind(ShareliteError):

@@ -248,6 +248,13 @@ class Project:
         """
         return await to_its_end(self._image(self.version))
 
+    async def image_near(self, entries: int) -> Image:
+        """An image that lacks at most so many entries; `image` where there is none."""
+        newest = await self.readers.run(self._publisher.newest)
+        if newest is None or self.position.seq - newest.manifest.seq > entries or self._publisher.images.harmed:
+            return await self.image()
+        return newest
+
     async def _image(self, wanted: int) -> Image:
         async with self._publishing:
             newest = await self.readers.run(self._publisher.newest)

@@ -41,6 +41,7 @@ FLOORS = (
     + (
         "accord",
         "exchange",
+        "copies",
         "levelling",
         "introduction",
         "cellnode",

@@ -11,14 +11,19 @@ from typing import Any
 
 import pytest
 
+from sharelite import copies
 from sharelite.catalog import Catalog
 from sharelite.cluster.lane import Lane
+from sharelite.copies import Copies
+from sharelite.exchange import Exchange
 from sharelite.project import Project
+from sharelite.storage.manifest import CHUNK
 from sharelite.sync.apply import Mismatch
 from tests.carrying import imported
 from tests.company import Company, company
 from tests.foreign_files import SAMPLE, small
-from tests.test_accord import settled
+from tests.roads import row_digest
+from tests.test_accord import eventually, settled, spoil
 from tests.test_cell_service import gone, texts, write
 
 
@@ -133,6 +138,148 @@ def test_a_wiped_node_comes_back_with_everything(cell: Company) -> None:  # K62
     nodes = [cell.run(node, opened(cell, node, project)) for node in "abc"]
     assert len({node.position for node in nodes}) == 1
     assert len({(node.epoch, node._road.row_digest) for node in nodes}) == 1
+
+
+@pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Projects that were copied; those of ten entries are."""
+    made: list[str] = []
+    place = Copies._place
+
+    def noted(self: Copies, folder: Path) -> None:
+        place(self, folder)
+        made.append(folder.name)
+
+    monkeypatch.setattr(Copies, "_place", noted)
+    monkeypatch.setattr(copies, "LONG_ENTRIES", 10)
+    return made
+
+
+def long(cell: Company, project: str, entries: int = 30, size: int = 1) -> list[str]:
+    """So many mutations; their texts."""
+    made = [f"{number}" * size for number in range(entries)]
+    for number, text in enumerate(made):
+        write(cell, "a", project, text, row=f"n{number}", counter=number + 1)
+    return made
+
+
+def wiped(cell: Company, node: str) -> None:
+    """Started again with nothing, and nothing of before is in the journals."""
+    away(cell, node)
+    shutil.rmtree(cell.folder / node)
+    trim(cell, *(other for other in "abc" if other != node))
+    cell.start(node)
+
+
+def same_everywhere(cell: Company, project: str) -> None:
+    for node in "abc":
+        assert cell[node].http.get(f"/v1/projects/{project}?level=strict").status_code == 200
+    found = [cell.run(node, opened(cell, node, project)) for node in "abc"]
+    assert len({each.position for each in found}) == 1
+    assert len({(each.epoch, each._road.row_digest) for each in found}) == 1
+    digests = {row_digest(cell.folder / node / "projects" / project) for node in "abc"}
+    assert len(digests) == 1
+
+
+def test_a_wiped_node_copies_a_long_project(cell: Company, copied: list[str]) -> None:  # K62
+    project, short = cell.project(), cell["a"].project("short")
+    made = long(cell, project)
+    write(cell, "a", short, "one")
+    wiped(cell, "b")
+    assert texts(cell, "b", project, "?level=strict") == made and copied == [project]
+    assert texts(cell, "b", short, "?level=strict") == ["one"]
+    assert write(cell, "b", project, "29", row="n29", counter=30) == 31  # a repeat
+    assert write(cell, "b", project, "more", row="m", counter=31) == 32
+    same_everywhere(cell, project)
+    assert not list((cell.folder / "b" / "projects" / project).glob("*.part*"))
+
+
+def test_entries_behind_the_rows_that_were_copied_follow(cell: Company, copied: list[str]) -> None:  # K62
+    project = cell.project()
+    made = long(cell, project)
+    for node in "ac":
+        assert cell[node].http.get(f"/v1/projects/{project}/image").status_code == 200
+    write(cell, "a", project, "after", row="m", counter=31)
+    wiped(cell, "b")
+    assert texts(cell, "b", project, "?level=strict") == [*made, "after"] and copied == [project]
+    same_everywhere(cell, project)
+
+
+def test_what_has_come_of_a_copy_is_not_asked_for_again(
+    cell: Company, copied: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:  # K62
+    project = cell.project()
+    long(cell, project, 40, 10_000)
+    texts(cell, "c", project, "?level=strict")
+    image = cell["c"].http.get(f"/v1/projects/{project}/image").json()
+    content = bytearray(cell["c"].http.get(image["url"]).content)
+    content[3 * CHUNK + 7] ^= 1
+    asked: list[bytes] = []
+    read = Exchange._read
+
+    def noted(self: Exchange, hash: bytes) -> bytes | None:
+        asked.append(hash)
+        return read(self, hash)
+
+    monkeypatch.setattr(Exchange, "_read", noted)
+    away(cell, "b")
+    shutil.rmtree(cell.folder / "b")
+    trim(cell, "a", "c")
+    folder = cell.folder / "b" / "projects" / project
+    folder.mkdir(parents=True)
+    (folder / "data.db.part").write_bytes(content)
+    cell.start("b")
+    same_everywhere(cell, project)
+    assert copied == [project] and len(content) > 10 * CHUNK
+    assert 1 <= len(asked) <= 2  # the spoilt one, and the first, which says the entry, where another node was asked
+
+
+def test_rows_that_are_not_what_they_state_are_not_taken(cell: Company, copied: list[str]) -> None:  # K62
+    project = cell.project()
+    made = ["one", *long(cell, project)]
+    write(cell, "a", project, "one", row="first", counter=31)
+    texts(cell, "c", project, "?level=strict")
+    spoil(cell, "c", project, log=False)
+    wiped(cell, "b")
+    assert sorted(texts(cell, "b", project, "?level=strict")) == sorted(made)
+    assert row_digest(cell.folder / "a/projects" / project) == row_digest(cell.folder / "b/projects" / project)
+
+
+def test_without_an_image_in_order_the_log_is_replayed(
+    cell: Company, copied: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:  # K62
+    monkeypatch.setattr(Exchange, "_read", lambda *_: None)
+    monkeypatch.setattr(copies, "ATTEMPTS", 1)
+    project = cell.project()
+    made = long(cell, project)
+    wiped(cell, "b")
+    assert texts(cell, "b", project, "?level=strict") == made and copied == []
+    same_everywhere(cell, project)
+    assert not list((cell.folder / "b" / "projects" / project).glob("*.part*"))
+
+
+def test_a_long_project_that_differs_is_copied_anew(cell: Company, copied: list[str]) -> None:  # K62, K71
+    project = cell.project()
+    made = long(cell, project)
+    write(cell, "a", project, "one", row="first", counter=31)
+    texts(cell, "c", project, "?level=strict")
+    spoil(cell, "c", project, log=True)
+    write(cell, "a", project, "two", row="m", counter=32)
+    eventually(lambda: copied == [project])
+    settled(cell, "c", project)
+    assert texts(cell, "c", project) == [*made, "one", "two"]
+    same_everywhere(cell, project)
+
+
+def test_a_long_project_of_an_imported_file_is_copied_with_it(cell: Company, copied: list[str]) -> None:  # K62, K68
+    sample = small(cell.folder / "sample.db", SAMPLE)
+    project = imported(cell["a"].http, sample, "by file")["project"]
+    for number in range(15):
+        changes = {"changes": [["u", "shape-v2", [1], {"Total": number + 0.5}]]}
+        assert cell["a"].http.post(f"/v1/projects/{project}/mutations", json=changes).status_code == 200
+    wiped(cell, "c")
+    same_everywhere(cell, project)
+    assert copied == [project] and list((cell.folder / "c" / "projects" / project).glob("base-*.db"))
 
 
 def test_a_node_that_was_stopped_tidily_takes_nothing_again(cell: Company) -> None:  # K61

@@ -120,6 +120,18 @@ class Log:
         self.append((record,), entry)
         return entry
 
+    def receive_all(self, records: Sequence[Record]) -> None:
+        """`receive`, for a range of records that follow from each other, in one transaction."""
+        reached = self.position
+        try:
+            with transaction(self._connection):
+                for record in records:
+                    entry = None if record.version is None else decode(self._whole(record))
+                    self.position = self._add((record,), entry)
+        except BaseException:
+            self.position = reached
+            raise
+
     def _whole(self, record: Record) -> bytes:
         if record.kind != "part":
             return record.body
@@ -134,8 +146,13 @@ class Log:
         Raises apsw.Error; then nothing of it is in the log, except after an I/O error, when nobody can know.
         """
         new = [record for record in records if record.seq > self.position.seq]
-        if not new:
-            return
+        if new:
+            with transaction(self._connection):
+                reached = self._add(new, entry)
+            self.position = reached
+
+    def _add(self, new: Sequence[Record], entry: Entry | None) -> Position:
+        """Within a transaction; the position after it."""
         if new[0].seq != self.position.seq + 1:
             raise Damaged(self._path, f"entry {new[0].seq} came, {self.position.seq + 1} is next")
         rows, version, chained = [], self.position.version, self.position.digest
@@ -143,14 +160,13 @@ class Log:
             chained = digest.chain(chained, record.body)
             version = record.version if record.version is not None else version
             rows.append((record.seq, record.kind, record.version, chained, record.body))
-        with transaction(self._connection):
-            self._connection.executemany(ADD_ENTRY, rows)
-            if entry is not None:
-                self._keep(entry.outcomes, entry.at)
-                self._keep_contracts(entry)
-            if entry is not None and new[-1].seq % FORGET_EVERY < len(new):
-                self._connection.execute(FORGET, (entry.at - KEEP_MS,))
-        self.position = Position(new[-1].seq, version, chained)
+        self._connection.executemany(ADD_ENTRY, rows)
+        if entry is not None:
+            self._keep(entry.outcomes, entry.at)
+            self._keep_contracts(entry)
+        if entry is not None and new[-1].seq % FORGET_EVERY < len(new):
+            self._connection.execute(FORGET, (entry.at - KEEP_MS,))
+        return Position(new[-1].seq, version, chained)
 
     def _keep(self, outcomes: Sequence[Recorded], at: int) -> None:
         if not outcomes:
