@@ -39,7 +39,7 @@ from .model import Base, Edit, Mutation, Operation
 from .names import folded, valid_contract_name, valid_project_name
 from .openings import Openings
 from .ports import Elsewhere, Replicator
-from .project import WRONG, Project, Workers, to_its_end
+from .project import Project, Workers, to_its_end
 from .records import CONTRACT, ContractRecord, NodeRecord, ProjectRecord
 from .roll import PROJECTS, Roll, written
 from .schema.contract import Contract
@@ -47,7 +47,7 @@ from .shelf import CONTRACTS, Shelf, insertion
 from .storage.files import Files
 from .storage.images import Gallery
 from .storage.seen import Look, Seen
-from .sync.apply import Mismatch
+from .sync.apply import WRONG, Mismatch
 from .sync.statements import Function
 from .upgrades import Migrated, follow, migrated
 from .yard import CATALOG_ID, Yard

@@ -18,7 +18,6 @@ from msgspec import Struct, field
 
 from .errors import (
     CursorGone,
-    Damaged,
     DiskFull,
     NotJudged,
     NotLeading,
@@ -39,7 +38,7 @@ from .schemachange import schema_change
 from .sql.statements import Statements
 from .storage.databases import Databases
 from .storage.manifest import Image
-from .sync.apply import BROKEN, Mismatch
+from .sync.apply import BROKEN, WRONG
 from .sync.feed import Feed
 from .sync.held import Held, Moved
 from .sync.log import Position
@@ -52,8 +51,6 @@ T = TypeVar("T")
 FULL_SECONDS = 1.0
 LEVEL_SECONDS = 0.001
 ABREAST_SECONDS = 5.0
-#: Files that can be read and are not what they should be; other nodes of a cell have them right.
-WRONG = (Mismatch, Damaged, apsw.CorruptError, apsw.NotADBError)
 
 
 #: Projects that have a batch on its way at once.
@@ -105,6 +102,7 @@ class Project:
         self._waiting = Waiting()
         self._turns = Turns(self._next_turn)
         self.readers = Readers(databases, road.watch, workers.reads, publisher.shown)
+        self.readers.misread = self._misread
         self._closed = False
         #: Those who have something of this project open, and have to let go of it before its end.
         self.guests: set[Guest] = set()
@@ -470,6 +468,14 @@ class Project:
                 self._elsewhere.broken(problem)
             loop.call_soon(lambda: self.when_stopped(self, stopped))  # behind the answers of those on their way
 
+    def _misread(self, problem: Exception) -> Exception:
+        """A reader found the files wrong. In a cell other nodes may have them right, and it is made anew."""
+        if self._elsewhere is None:
+            return problem
+        if self._turns.ended is None:
+            self._stop_after(problem)
+        return self._turns.ended or problem
+
     def _end(self, why: ShareliteError) -> None:
         """Take nothing more; answer those who wait."""
         self._turns.end(why)
@@ -481,6 +487,7 @@ class Project:
 
     async def _turn(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers.turns, function, *args)
+
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Wait for work that goes on when nobody waits for it any more (a socket that is gone, a server going down)."""

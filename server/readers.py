@@ -15,6 +15,7 @@ from .model import EncodedCommit
 from .sql.guard import Watchdog
 from .sql.statements import Statements
 from .storage.databases import Databases
+from .sync.apply import WRONG
 from .sync.log import commits
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class Readers:
         self._reading: set[asyncio.Future[Any]] = set()
         #: Why nothing is read any more.
         self.ended: ShareliteError | None = None
+        #: What to say where the project's files are not what they should be.
+        self.misread: Callable[[Exception], Exception] = lambda problem: problem
 
     @property
     def at_work(self) -> bool:
@@ -57,11 +60,11 @@ class Readers:
         """Run a function with a reader: of the image of a version, if that is asked for and has one."""
         if at is not None:
             return await self.run(self._with_image, function, at)
-        return await self.run(self._with_reader, function)
+        return await self._own(self._with_reader, function)
 
     async def log(self, function: Callable[[apsw.Connection], T]) -> T:
         """Run a function with a read-only connection to the log."""
-        return await self.run(self._with_log, function)
+        return await self._own(self._with_log, function)
 
     async def commits(self, after: int, limit: int) -> list[EncodedCommit]:
         """Commits of the log after a version: at least one if there is one, at most `limit` or some 4 MiB."""
@@ -93,6 +96,13 @@ class Readers:
         """Close the connections, when all has ended. On a worker's thread."""
         while self._kept:
             self._kept.pop()[1].close()
+
+    async def _own(self, function: Callable[..., T], *args: object) -> T:
+        """`run`, for what reads the project's own files."""
+        try:
+            return await self.run(function, *args)
+        except WRONG as problem:
+            raise self.misread(problem) from problem
 
     def _with_reader(self, function: Callable[[Statements], T]) -> T:
         borrowed = self.borrow()

@@ -160,6 +160,20 @@ def test_a_large_entry_travels_in_parts_and_takes_effect_with_the_last(road: Roa
     again.close()
 
 
+@pytest.mark.parametrize("kind", ["commits", "part"])
+def test_a_commit_that_is_not_what_was_written_is_shown_to_nobody(road: Road, tmp_path: Path, kind: str) -> None:
+    # L25
+    many = 12 if kind == "part" else 1
+    Client(road).do(*[insert("note", f"n{i}", any="x" * (PART // 4)) for i in range(many)])
+    log = apsw.Connection(str(next(tmp_path.rglob("log.db"))))
+    log.execute("UPDATE entries SET body=CAST(replace(body, 'xxx', 'yyy') AS BLOB) WHERE seq=2")
+    assert log.execute("SELECT kind FROM entries WHERE seq=2").get == kind
+    reader = databases(tmp_path).log_reader()
+    assert [commit.version for commit in commits(reader, 0, 1, 1)] == [1]
+    with pytest.raises(Damaged, match="entry 2 is not what was written"):
+        commits(reader, 1, 10, 1 << 20)
+
+
 def test_parts_out_of_order_are_refused() -> None:  # L4
     entry = msgspec.convert({"seq": 5, "base_version": 0, "at": 0, "commits": [], "outcomes": []}, type=_entry_type())
     big = msgspec.structs.replace(entry, commits=(_commit(b"x" * (2 * PART + 10)),))

@@ -75,10 +75,10 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """The server takes requests. Raises Unavailable while it does not, or while a project stands still."""
     here = house(request)
-    for project, stopped in here.catalog.troubles().items():
-        raise Unavailable(f"project {project}: {stopped}")
     if here.node is not None and (trouble := here.node.trouble()):
         raise Unavailable("; ".join(trouble))
+    for project, stopped in here.catalog.troubles().items():
+        raise Unavailable(f"project {project}: {stopped}")
     return told({"status": "ready"})
 
 

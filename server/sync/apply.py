@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from ..errors import NotJudged
+from ..errors import Damaged, NotJudged
 from ..model import Base, Change, Commit, Key, Row, Value
 from . import digest, texts
 from .entry import Entry
@@ -49,6 +49,10 @@ BROKEN = (
 
 class Mismatch(Exception):
     """A change did not find what it states: this replica differs from its log."""
+
+
+#: Files that can be read and are not what they should be; other nodes of a cell may have them right.
+WRONG = (Mismatch, Damaged, apsw.CorruptError, apsw.NotADBError)
 
 
 @contextmanager

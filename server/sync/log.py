@@ -50,9 +50,13 @@ ENTRIES_AFTER = "SELECT seq, kind, version, digest, body FROM entries WHERE seq>
 VERSION_AT = "SELECT version FROM entries WHERE seq<=? AND version IS NOT NULL ORDER BY seq DESC LIMIT 1"
 DIGEST_AT = "SELECT digest FROM entries WHERE seq=?"
 #: The first entry of a version has its commits; the others at that version have outcomes only.
-NEXT_VERSION = "SELECT seq, version, kind, body FROM entries WHERE version>? ORDER BY version, seq LIMIT 1"
+NEXT_VERSION = """
+SELECT seq, version, kind, digest, (SELECT digest FROM entries AS p WHERE p.seq=entries.seq-1), body
+FROM entries WHERE version>? ORDER BY version, seq LIMIT 1
+"""
 PUBLISHED = "SELECT body FROM entries WHERE kind='published' ORDER BY seq"
 PARTS = "SELECT body FROM entries WHERE seq>? AND seq<=? ORDER BY seq"
+LINKS = "SELECT seq, digest, body FROM entries WHERE seq>=? AND seq<=? ORDER BY seq"
 #: Outcomes past 30 days go, but the last 1,000 of a client stay (design: Mutation ids).
 FORGET = """
 DELETE FROM outcomes WHERE at<?1 AND counter<=
@@ -213,7 +217,11 @@ class Log:
         """The records after a seq: the position after it, and the entry that takes effect (None: not the last part)."""
         before = self._connection.execute(VERSION_AT, (after,)).fetchone()
         reached = before[0] if before else 0
+        previous = self.digest_at(after) or digest.START
         for seq, kind, version, chained, body in self._connection.execute(ENTRIES_AFTER, (after,)):
+            if digest.chain(previous, body) != chained:
+                raise Damaged(self._path, f"entry {seq} is not what was written")
+            previous = chained
             if version is None:
                 yield Position(seq, reached, chained), None
             else:
@@ -230,13 +238,18 @@ class Log:
 
 
 def commits(reader: apsw.Connection, after: int, limit: int, most_bytes: int) -> list[EncodedCommit]:
-    """Commits after a version, at least one if there is one, until `limit` of them or `most_bytes` are reached."""
+    """Commits after a version, at least one if there is one, until `limit` of them or `most_bytes` are reached. Raises
+    Damaged for an entry whose bytes are not those that were written."""
     found: list[EncodedCommit] = []
     size = 0
     reached = after
     while row := reader.execute(NEXT_VERSION, (reached,)).fetchone():
         entry: Any = row
-        seq, reached, kind, body = entry
+        seq, reached, kind, chained, before, body = entry
+        if digest.chain(before or digest.START, body) != chained:
+            raise Damaged(reader.filename, f"entry {seq} is not what was written")
+        if kind == "part":
+            _check_parts(reader, seq - part_count(body), seq - 1)
         for commit in decode(_body(reader, seq, kind, body)).commits:
             if commit.version <= after:
                 continue
@@ -269,6 +282,15 @@ def published(reader: apsw.Connection) -> list[Published]:
     """Every image that was ever published, oldest first; whether it is still there is another matter."""
     entries = [decode(body) for (body,) in reader.execute(PUBLISHED)]
     return [entry.image for entry in entries if entry.image is not None]
+
+
+def _check_parts(reader: apsw.Connection, before: int, last: int) -> None:
+    """Hold the entries after one against the digests beside them. Raises Damaged."""
+    chained = digest.START
+    for seq, stated, body in reader.execute(LINKS, (before, last)):
+        if seq > before and digest.chain(chained, body) != stated:
+            raise Damaged(reader.filename, f"entry {seq} is not what was written")
+        chained = stated
 
 
 def _body(connection: apsw.Connection, seq: int, kind: str, body: bytes) -> bytes:

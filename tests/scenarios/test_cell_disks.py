@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import threading
 import time
@@ -126,13 +127,49 @@ def test_a_project_whose_files_have_flipped_bits_is_made_anew(cell: Cellular, wh
     story.check_files()
 
 
+def beneath(cell: Cellular, story: Story, what: str) -> NodeProcess:
+    """A follower whose files change while it runs."""
+    leader = cell.leader()
+    victim = next(node for node in cell.nodes.values() if node is not leader)
+    for path in files(victim, story.project, what):
+        flip(path)
+    assert story.until_acked(50) < SOON
+    return victim
+
+
+def test_bits_that_flip_in_a_log_beneath_a_follower_are_noticed_when_it_is_read(cell: Cellular) -> None:  # K84
+    story = Story(cell, patience=2.0)
+    with story.running():
+        story.until_acked(100)
+        victim = beneath(cell, story, "log")
+        victim.comes(f"/v1/projects/{story.project}/commits?after=0&limit=1000")
+        settled(cell)
+    story.check()
+    cell.stop()
+    story.check_files()
+
+
+def test_bits_that_flip_in_a_database_beneath_a_follower_are_mended_at_its_next_start(cell: Cellular) -> None:  # K84
+    story = Story(cell, patience=2.0)
+    with story.running():
+        story.until_acked(100)
+        victim = beneath(cell, story, "data")
+        victim.stop()
+        victim.start()
+        settled(cell)
+        story.until_acked(20)
+    story.check()
+    cell.stop()
+    story.check_files()
+
+
 def test_a_node_whose_journal_has_flipped_bits_does_not_start(cell: Cellular) -> None:  # K84
     story = Story(cell, patience=2.0)
     with story.running():
         story.until_acked(100)
         victim = killed_and_flipped(cell, story, "journal")
         assert victim.process is not None and victim.process.wait(PATIENCE) != 0
-        assert f"{victim.data / 'raft'}" in victim.log.read_text()
+        assert re.search(r"raft/\S+\.journal: the record at \d+ is damaged", victim.log.read_text())
         del cell.nodes[victim.name]
         story.until_acked(20)
     story.check()
