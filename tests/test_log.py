@@ -162,7 +162,7 @@ def test_a_large_entry_travels_in_parts_and_takes_effect_with_the_last(road: Roa
 
 @pytest.mark.parametrize("kind", ["commits", "part"])
 def test_a_commit_that_is_not_what_was_written_is_shown_to_nobody(road: Road, tmp_path: Path, kind: str) -> None:
-    # L25
+    # L26
     many = 12 if kind == "part" else 1
     Client(road).do(*[insert("note", f"n{i}", any="x" * (PART // 4)) for i in range(many)])
     log = apsw.Connection(str(next(tmp_path.rglob("log.db"))))
