@@ -6,12 +6,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from sharelite.cluster.plan import read_plan
 from tests.carrying import imported
 from tests.cell_story import position
 from tests.foreign_files import SAMPLE, small
@@ -163,3 +165,47 @@ def test_a_port_of_the_cell_that_is_taken_is_told(tmp_path: Path, which: str) ->
         plan = tmp_path / "plans" / "a.toml"
         said = refused("serve", tmp_path / "data", "--port", ports["http"], "--cluster", plan)
     assert f"127.0.0.1:{port}" in said and "in use" in said, said
+
+
+#: A length of 2 GiB; a head without end; a websocket whose first frame is 2 GiB; nothing.
+STRANGERS = (
+    b"\x7f\xff\xff\xff" + bytes(1024),
+    b"GET / HTTP/1.1\r\nX-A: " + b"a" * 4_000_000,
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x82\xff" + (2 << 30).to_bytes(8, "big") + bytes(1 << 20),
+    b"",
+)
+
+
+@pytest.mark.parametrize("port", ["raft", "peer"])
+def test_strangers_at_the_ports_of_a_cell_cost_no_memory(grown: Grown, port: str) -> None:  # K16, K57
+    grown.nodes["a"].start()
+    grown.nodes["a"].stop()
+    grown.init()
+    host, _, number = getattr(read_plan(grown.plans / "a.toml").me, port).rpartition(":")
+    node = grown.nodes["a"]
+    pids = [node.pid, *map(int, Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split())]
+    owned = grown.folder / "owned"
+    strangers = [*STRANGERS, f"cos\nsystem\n(S'touch {owned}'\ntR.".encode()]
+    visit(host, int(number), strangers, 5)
+    before = [resident(pid) for pid in pids]
+    visit(host, int(number), strangers, 60)
+    grew = [resident(pid) - was for pid, was in zip(pids, before, strict=True)]
+    assert max(grew) < 2 << 20, grew
+    assert not owned.exists()
+    assert edit(node, node.create("goes on", NOTES), 1)[0] == 200
+
+
+def visit(host: str, port: int, strangers: list[bytes], times: int) -> None:
+    """All of them at once, so often."""
+    for _ in range(times):
+        with ExitStack() as open_ones:
+            for what in strangers:
+                stranger = open_ones.enter_context(socket.create_connection((host, port), 60))
+                with suppress(OSError):
+                    stranger.sendall(what)
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
