@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from scripts import nginx
@@ -37,19 +37,42 @@ http {{
   }}
 }}
 """
+#: Hands everything on and keeps nothing.
+PLAIN = """
+{user} daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 64; }}
+http {{
+  access_log off; gzip on; gzip_types *; large_client_header_buffers 4 32k;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ proxy_pass {upstream}; proxy_http_version 1.1; proxy_set_header Host $http_host; }}
+  }}
+}}
+"""
 #: Its workers would be somebody else's, who may not write into a folder of ours.
 USER = "user root;" if os.geteuid() == 0 else ""
 
 
-@contextmanager
-def caching(upstream: str, folder: Path) -> Iterator[str]:
+def caching(upstream: str, folder: Path) -> AbstractContextManager[str]:
     """Runs until the end of the `with`; its address."""
+    return _running(CONFIGURATION, upstream, folder)
+
+
+def plain(upstream: str, folder: Path) -> AbstractContextManager[str]:
+    """Likewise, and no cache."""
+    return _running(PLAIN, upstream, folder)
+
+
+@contextmanager
+def _running(text: str, upstream: str, folder: Path) -> Iterator[str]:
     path = nginx.find()
     assert path, "no nginx: `make test` finds or installs one"
     folder.mkdir()
     port = free_port()
     configuration = folder / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(user=USER, folder=folder, port=port, upstream=upstream))
+    configuration.write_text(text.format(user=USER, folder=folder, port=port, upstream=upstream))
     process = subprocess.Popen([path, "-p", str(folder), "-c", str(configuration)], stdin=subprocess.DEVNULL)
     try:
         answers(port, process)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ ROUTES: dict[str, Any] = {
     },
 }
 TREE: dict[str, Any] = {
-    "place": [{"id": "a", "name": "Ä, \"b\"\nc"}, {"id": "b"}],
+    "place": [{"id": "a", "name": 'Ä, "b"\nc'}, {"id": "b"}],
     "route": [{"id": "r", "width": 2.5, "points": [{"x": 1, "y": 2}, {"x": 3}]}, {"id": "s", "points": []}],
 }
 
@@ -194,6 +196,25 @@ def test_triggers_come_along_on_request_as_far_as_the_guards_let_them(server: Se
     body = {"statements": ["UPDATE part SET name = 'two' WHERE id = 1", "SELECT name, changed FROM part"]}
     answer = server.http.post(f"/v1/projects/{result.stdout.strip()}/sql", json=body).json()
     assert answer["results"][1]["rows"] == [["two", 1]]
+
+
+def test_exports_have_the_triggers_behind_the_rows(server: Serving, tmp_path: Path) -> None:  # J23
+    made_of = done(server, "import", str(made(tmp_path / "parts.db", TRIGGERS)), "--name", "kept", "--triggers").strip()
+    more = {"statements": ["CREATE TRIGGER housed AFTER INSERT ON gone BEGIN DELETE FROM gone WHERE _key < 0; END"]}
+    server.http.post(f"/v1/projects/{made_of}/sql", json=more).raise_for_status()
+    (tmp_path / "text.db").touch()
+    with closing(sqlite3.connect(tmp_path / "text.db")) as text:
+        text.executescript(exported(server, "kept", tmp_path / "kept.sql").read_text())
+    for file in (exported(server, "kept", tmp_path / "kept.db"), tmp_path / "text.db"):
+        with closing(sqlite3.connect(file)) as plain:
+            assert plain.execute("SELECT name FROM sqlite_schema WHERE type='trigger'").fetchall() == [("counted",)]
+            assert plain.execute("SELECT name, changed FROM part").fetchall() == [("one", 0)]
+            plain.execute("UPDATE part SET name = 'two'")
+            plain.execute("INSERT INTO gone VALUES ('fits')")
+            assert plain.execute("SELECT name, changed FROM part").fetchall() == [("two", 1)]
+    again = done(server, "import", str(tmp_path / "kept.db"), "--name", "kept again", "--triggers").strip()
+    contract = server.http.get(f"/v1/projects/{again}/contract").json()
+    assert "counted" in str(contract)
 
 
 def test_unasked_no_trigger_comes_along_and_each_is_told(server: Serving, tmp_path: Path) -> None:  # J22

@@ -27,6 +27,7 @@ PIECE = 1 << 20
 #: Rows in one INSERT statement of the SQL text.
 ROWS = 50
 CONTRACT = 'SELECT contract FROM "_sharelite" WHERE id=2'
+TABLE_OF = "SELECT tbl_name FROM main.sqlite_schema WHERE type='trigger' AND name=?"
 NAMES = "SELECT name, sql FROM sqlite_schema WHERE type=? AND sql IS NOT NULL ORDER BY rowid"
 
 
@@ -73,8 +74,32 @@ def cleaned(source: Path, target: Path, contract: Contract) -> None:
             _fill(connection, table)
     for index in [index for table in tables for index in table.indexes]:
         connection.execute(index)
+    _stored(connection, contract)
     connection.execute("COMMIT")
     connection.close()
+
+
+def _stored(connection: apsw.Connection, contract: Contract) -> None:
+    """The triggers of the project, behind the rows, so that none runs. One that means names which are others here, or a
+    part of the house, would spoil every write to its table: it stays out."""
+    for name, statement in contract.triggers.items():
+        try:
+            connection.execute(statement)
+            _try(connection, connection.execute(TABLE_OF, (name,)).fetchone())
+        except apsw.Error:
+            connection.execute(f"DROP TRIGGER IF EXISTS main.{quoted(name)}")
+
+
+def _try(connection: apsw.Connection, found: Any) -> None:
+    """Compile what fires the triggers of a table. Raises apsw errors."""
+    table, columns = quoted(found[0]), [quoted(column) for column in _columns(connection, found[0])]
+    listed, same = ", ".join(columns), ", ".join(f"{column}={column}" for column in columns)
+    for statement in (
+        f"INSERT INTO main.{table}({listed}) SELECT {listed} FROM main.{table}",
+        f"UPDATE main.{table} SET {same}",
+        f"DELETE FROM main.{table}",
+    ):
+        connection.execute(f"EXPLAIN {statement}").fetchall()
 
 
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
@@ -120,8 +145,9 @@ def _sql(connection: apsw.Connection, out: IO[bytes]) -> None:
         rows: Iterator[Any] = connection.execute(f"SELECT '(' || {values} || ')' FROM {quoted(name)} ORDER BY rowid")
         for some in _several(rows):
             out.write(head + ",\n".join(row[0] for row in some).encode() + b";\n")
-    for _, sql in _schema(connection, "index"):
-        out.write(f"{sql};\n".encode())
+    for kind in ("index", "trigger"):
+        for _, sql in _schema(connection, kind):
+            out.write(f"{sql};\n".encode())
     out.write(b"COMMIT;\n")
 
 

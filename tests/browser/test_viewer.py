@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from tests import large
 from tests.browser.conftest import PATIENCE, opening
 from tests.hosts import FileHost, files
 from tests.proxies import caching
-from tests.running import ROOT
+from tests.running import ROOT, RunningServer
+from tests.serving import NOTES
 
 CLIENT = ROOT / "server/static/client"
 MB = 1_000_000
@@ -96,6 +99,25 @@ def test_so_it_does_through_nginx_which_answers_the_next_one_with_its_host_gone(
             host.status = 503
             assert ask(second, "viewer.get('node/n0001234/name')")["value"] == "node 0001234"
             assert ask(second, "viewer.get('node/n0039999/name')")["code"] == "unavailable"
+
+
+def test_what_publish_wrote_is_read_with_the_server_stopped(chromium: Browser, tmp_path: Path) -> None:  # V11, I19
+    with RunningServer(tmp_path / "data") as server:
+        project = server.create("Harbour plan", NOTES)
+        for first in range(0, 6000, 2000):
+            rows = [["i", "note", [f"n{n}"], {"text": f"{n} " + "x" * 2000}] for n in range(first, first + 2000)]
+            assert server.ask("POST", f"/v1/projects/{project}/mutations", {"changes": rows})[0] == 200
+        command = [sys.executable, "-m", "sharelite", "publish", "Harbour plan", str(tmp_path / "public")]
+        subprocess.run([*command, "--url", server.url], check=True, capture_output=True, timeout=PATIENCE)
+    with files(client=CLIENT, public=tmp_path / "public") as host, opening(chromium) as open_one:
+        page = open_one(host.url)
+        opened = open_viewer(page, "/public/")
+        assert opened["version"] == 4 and opened["size"] > 12 * MB
+        assert ask(page, "viewer.get('note/n4321/text')")["value"] == "4321 " + "x" * 2000
+        assert ask(page, "viewer.query('SELECT count(*) AS n FROM note WHERE id BETWEEN ? AND ?', ['n10', 'n11'])")[
+            "value"
+        ] == [{"n": 112}]
+        assert ask(page, "viewer.traffic.bytes")["value"] == host.sent < opened["size"] / 20
 
 
 def test_the_sample_of_the_readme_does_what_it_says(page: Page, host: FileHost) -> None:  # V11
