@@ -1,4 +1,4 @@
-async ([project, engine, points]) => {
+async ([project, engine, points, sizes]) => {
   const { openStoreOn } = await import('/client/sharelite.js');
   const quantiles = (samples) => {
     const sorted = samples.toSorted((a, b) => a - b);
@@ -76,6 +76,27 @@ async ([project, engine, points]) => {
     await Promise.all(mine.map((sent) => sent.confirmed));
   }
   other.close();
+
+  /** Typing into one text of a form: each letter is a mutation, and done when all three panels have it. */
+  const forms = {};
+  for (const size of sizes) {
+    const id = `f${Date.now()}`;
+    const path = `form${size}/${id}`;
+    await store.tx((t) => t.insert(`form${size}`, { id })).confirmed;
+    let panels = 0;
+    const leave = [0, 1, 2].flatMap(() => Array.from({ length: size }, (_, n) => store.subscribe(`${path}/t${n}`, () => panels++)));
+    const letters = [];
+    for (let typed = 1; typed <= 200; typed++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      panels = 0;
+      const start = performance.now();
+      store.set(`${path}/t7`, 'x'.repeat(typed), { tag: 'typing' });
+      letters.push(performance.now() - start);
+      if (panels !== 3) throw new Error(`${panels} panels have heard of the letter, not 3`);
+    }
+    forms[size] = quantiles(letters);
+    leave.forEach((one) => one());
+  }
   store.close();
-  return { slider: quantiles(slider), silent, commits, properties, rebase: quantiles(rebase), shown };
+  return { slider: quantiles(slider), silent, commits, properties, rebase: quantiles(rebase), forms, shown };
 }

@@ -26,25 +26,26 @@ ENGINES = ("sqlite-wasm", "sqljs")
 ROWS = 25_000
 BATCH = 2_500
 PROPERTIES = 110
+#: Text properties of the forms that are typed into.
+FORMS = (100, 500)
 PEOPLE = 100
 RATE = 30
 SECONDS = 6
+
+
+def table(properties: dict[str, Any]) -> dict[str, Any]:
+    row = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, **properties}}
+    return {"type": "array", "items": row}
+
 
 CONTRACT: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
     "properties": {
-        "item": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["id"],
-                "properties": {
-                    "id": {"type": "string"},
-                    **{f"p{n}": {"type": "number", "default": 0} for n in range(PROPERTIES)},
-                },
-            },
-        }
+        "item": table({f"p{n}": {"type": "number", "default": 0} for n in range(PROPERTIES)}),
+        **{
+            f"form{count}": table({f"t{n}": {"type": "string", "default": ""} for n in range(count)}) for count in FORMS
+        },
     },
 }
 
@@ -73,7 +74,7 @@ def items(server: RunningServer) -> str:
 
 
 def edited(bench: Bench, browser: Browser, server: RunningServer, project: str, engine: str) -> list[Figure]:
-    runs = [run(browser, server, EDITOR, [project, engine, ROWS]) for _ in range(bench.runs)]
+    runs = [run(browser, server, EDITOR, [project, engine, ROWS, list(FORMS)]) for _ in range(bench.runs)]
 
     def each(*names: str) -> tuple[float, ...]:
         return tuple(run[names[0]] if len(names) == 1 else run[names[0]][names[1]] for run in runs)
@@ -86,6 +87,15 @@ def edited(bench: Bench, browser: Browser, server: RunningServer, project: str, 
         Figure(f"{engine}: commits of 300 updates and a save", "", each("commits"), at_most=1, at_least=1),
         Figure(f"{engine}: properties in that commit", "", each("properties"), at_most=1, at_least=1),
         Figure(f"{engine}: rebase of 50 pending over 100 remote, p50", "ms", each("rebase", "p50"), at_most=5),
+        *(
+            Figure(
+                f"{engine}: keystroke to 3 panels of a form of {count} properties, p99",
+                "ms",
+                tuple(run["forms"][str(count)]["p99"] for run in runs),
+                at_most=16,
+            )
+            for count in FORMS
+        ),
     ]
 
 
