@@ -11,6 +11,6 @@ export const DARK: Theme = {
 };
 
 export const LIGHT: Theme = {
-  name: 'light', sea: '#dfe7ef', land: '#fbfaf6', air: '#b9cbe0', grid: '#7d93ab',
+  name: 'light', sea: '#c3d5e6', land: '#fbfaf4', air: '#b9cbe0', grid: '#7d93ab',
   ink: '#1c2836', faint: '#5d7187', paper: '#ffffff', accent: '#0f8f83',
 };
