@@ -130,6 +130,8 @@ def test_a_panel_in_its_own_window_follows_the_selection_and_edits_the_scene(win
     panel.get_by_test_id("undo").click()
     window.wait("([id]) => window.__scene.drawn(id).size !== 27", city)
     panel.close()
+    window.ask("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    expect(window.find("panel")).to_have_attribute("data-row", f"annotation/{other}")
 
 
 def test_the_page_speaks_chinese(window: Scene) -> None:

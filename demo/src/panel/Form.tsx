@@ -2,6 +2,7 @@
 import { useState, type ComponentType, type ReactElement, type ReactNode } from 'react';
 import type { Tree } from 'sharelite';
 import type { Field, FieldNode, FieldState } from 'sharelite/forms';
+import { useStatus } from 'sharelite/react';
 import { useWords, wordsCell } from '../app/words';
 import { controlOf, leavesOf } from '../scene/fields';
 
@@ -89,9 +90,11 @@ function Here({ person }: { person: Neighbour }): ReactElement {
 /** Somebody else has changed what this draft has changed: both are told, and one is chosen. */
 function Conflicting({ theirs, by, name, field }: { theirs: Tree | undefined; by: string | undefined; name: string; field: Field }): ReactElement {
   const words = useWords();
+  const { user } = useStatus();
+  const value = theirs === undefined || theirs === null ? words.none : String(theirs);
   return (
     <p className="field-note conflict" role="status" data-testid={`conflict:${name}`}>
-      <span>{words.theirs(by, theirs === undefined || theirs === null ? words.none : String(theirs))}</span>
+      <span>{by !== undefined && by === user ? words.elsewhere(value) : words.theirs(by, value)}</span>
       <button type="button" onClick={() => field.resolve('theirs')} data-testid={`take-theirs:${name}`}>{words.takeTheirs}</button>
       <button type="button" onClick={() => field.resolve('mine')} data-testid={`keep-mine:${name}`}>{words.keepMine}</button>
     </p>
