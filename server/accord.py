@@ -17,7 +17,7 @@ from .cluster.agreement import Judgement, Marks, judge
 from .cluster.cell import Cell
 from .cluster.lane import Lane
 from .cluster.links import Links, Told, Unreachable
-from .errors import NotFound, Quarantined, ShareliteError
+from .errors import NotFound, NotJudged, Quarantined, ShareliteError
 from .levelling import Behind, Levelling
 from .yard import CATALOG_ID, NotHere
 
@@ -29,11 +29,27 @@ BEHIND_SECONDS = 5.0
 PAUSE = 0.05
 #: Until all are asked again where a majority could not be heard or a repair did not come to its end.
 AGAIN_SECONDS = 2.0
+NOBODY = (
+    "no two nodes of the cell have the same{here}; look at them all, and say whose counts: "
+    "sharelite cluster choose {project} NODE"
+)
 SAID = {
     "differs": "it differs from that of most nodes",
     "nobody": "no majority of nodes has the same",
     "undecided": "too few nodes have said how it is there",
 }
+
+
+class CannotChoose(NotJudged):
+    """`why` says what there is to do."""
+
+    code = "membership_refused"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def __str__(self) -> str:
+        return self.why
 
 
 class Accord:
@@ -57,6 +73,9 @@ class Accord:
         #: Replicas here that cannot take what comes, and why.
         self._stuck: dict[str, str] = {}
         self._repairing: set[str] = set()
+        #: Of projects that no majority agrees on: the node whose replica counts, as somebody has decided.
+        self._chosen: dict[str, str] = {}
+        links.answer("chosen", self._asked_chosen)
         links.answer("digests", self._asked_digests)
         links.answer("doubt", self._asked_doubt)
 
@@ -82,7 +101,26 @@ class Accord:
             self._stuck[project] = stuck
         if project not in self._doubts:
             task = self._doubts[project] = asyncio.create_task(self._settle(project, seq))
-            task.add_done_callback(lambda _: self._doubts.pop(project, None))
+            task.add_done_callback(lambda _: (self._doubts.pop(project, None), self._chosen.pop(project, None)))
+
+    async def choose(self, project: str, node: str) -> None:
+        """Where no majority has the same, have the replica of one node count; the others fetch it. Raises
+        CannotChoose, Unreachable, Told."""
+        if project not in self._doubts:
+            raise CannotChoose(f"project {project} is not in doubt here: there is nothing to choose")
+        if node not in (self._links.me, *self._links.nodes()):
+            raise CannotChoose(f"the cell has no node {node}")
+        if node != self._links.me:  # it has to be able to; then the others hear of it
+            await self._links.ask(node, "chosen", [project, node], ASK_SECONDS)
+        await self._asked_chosen(self._links.me, [project, node])
+        self._links.tell_all("chosen", [project, node])
+
+    async def _asked_chosen(self, node: str, content: Any) -> None:
+        project, chosen = content
+        if chosen == self._links.me and project in self._stuck:
+            raise CannotChoose(f"node {chosen} is out of order itself: {self._stuck[project]}")
+        if project in self._doubts:
+            self._chosen[project] = chosen
 
     async def close(self) -> None:
         tasks = list(self._doubts.values())
@@ -113,7 +151,7 @@ class Accord:
                     repaired = True
                 elif judgement.word == "nobody" and project != CATALOG_ID:  # without a right one, the wrong one stays
                     here = f" (here: {self._stuck[project]})" if project in self._stuck else ""
-                    await self._set_aside(project, f"no two nodes of the cell have the same{here}; look at them all")
+                    await self._set_aside(project, NOBODY.format(here=here, project=project))
             except (ShareliteError, OSError) as problem:
                 logger.error("project %s is not settled yet: %s", project, problem)
             if repaired:
@@ -128,7 +166,11 @@ class Accord:
         mine, *answers = await asyncio.gather(self._marks(project, index), *asked)
         told: dict[str, Marks | None] = {self._links.me: mine}
         told |= {node: answer for node, answer in zip(others, answers, strict=True) if answer is not False}
-        return judge(self._links.me, told, len(others) + 1, seq)
+        judgement = judge(self._links.me, told, len(others) + 1, seq)
+        chosen = self._chosen.get(project)
+        if judgement.word != "nobody" or chosen is None:
+            return judgement
+        return Judgement("agrees" if chosen == self._links.me else "differs", frozenset([chosen]))
 
     async def _told(self, node: str, project: str, index: int) -> Any:
         """What a node has; False where it does not answer."""

@@ -306,6 +306,14 @@ class CellNode:
         """Take a node out of the cell. At any node. Raises MembershipRefused, NotLeading, UnknownOutcome, Passed."""
         await self._leader_does("remove", node)
 
+    async def choose(self, project: str, node: str) -> None:
+        """Have the replica of a node count where no majority agrees on a project. At any node. Raises CannotChoose,
+        Passed, Unreachable."""
+        try:
+            await self.accord.choose(project, node)
+        except Told as told:
+            raise Passed(told) from None
+
     async def _leader_does(self, name: str, content: Any) -> None:
         try:
             await self.ask_leader(name, content)

@@ -175,6 +175,28 @@ def test_where_all_differ_nobody_serves_and_all_say_so(cell: Company) -> None:  
         assert cell[node].http.get(f"/v1/projects/{project}/commits").status_code == 503
         assert "sharelite_cell_differing_projects 1.0" in cell[node].http.get("/metrics").text
     assert write(cell, "b", other, "three") == 2
+    answer = choose(cell, "c", project, "a")
+    assert answer.status_code == 200, answer.text
+    for node in "bc":
+        settled(cell, node, project)
+    for node in "abc":
+        eventually(lambda node=node: cell[node].http.get("/readyz").status_code == 200)  # type: ignore[misc]
+        assert texts(cell, node, project, "?level=strict") == ["one", "two"]
+    assert write(cell, "c", project, "three", row="k", counter=3) == 4
+    assert (cell.folder / "c" / "projects" / project / "log.db.differed").exists()
+
+
+def choose(cell: Company, at: str, project: str, node: str) -> Any:
+    return cell[at].http.post("/v1/cluster", json={"choose": {"project": project, "node": node}})
+
+
+def test_where_nodes_agree_there_is_nothing_to_choose(cell: Company) -> None:  # K72
+    project = cell.project()
+    write(cell, "a", project, "one")
+    answer = choose(cell, "b", project, "c")
+    assert answer.status_code == 409 and "nothing to choose" in answer.text
+    assert cell["a"].http.post("/v1/cluster", json={"choose": {}}).status_code == 400
+    assert texts(cell, "c", project, "?level=strict") == ["one"]
 
 
 def test_a_node_whose_catalog_differs_ends_and_fetches_it_at_its_next_start(cell: Company) -> None:  # K73

@@ -162,6 +162,19 @@ def transfer(server: Server, node: str | None) -> None:
     click.echo(answer["leader"])
 
 
+@cluster.command()
+@click.argument("project")
+@click.argument("node")
+@click.pass_obj
+def choose(server: Server, project: str, node: str) -> None:
+    """Say that the copy of PROJECT (its id) on NODE counts, where no two nodes have the same.
+
+    `/readyz` and `cluster status` name such projects, which no node serves. The other nodes fetch that copy; what they
+    had stays beside it in their data directories, as `log.db.differed` and `data.db.differed`.
+    """
+    server.ask("POST", "/v1/cluster", {"choose": {"project": project, "node": node}})
+
+
 def _named(node: str) -> tuple[str, str]:
     """Raises CannotPlan."""
     if not NODE.match(node):

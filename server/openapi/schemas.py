@@ -23,7 +23,11 @@ SCHEMAS: JSON = {
         ),
         trouble=listed(TEXT),
     ),
-    "CellChange": {**obj("", remove=TEXT, transfer=maybe(TEXT)), "minProperties": 1, "maxProperties": 1},
+    "CellChange": {
+        **obj("", remove=TEXT, transfer=maybe(TEXT), choose=obj("project node", project=TEXT, node=TEXT)),
+        "minProperties": 1,
+        "maxProperties": 1,
+    },
     "Fault": obj("message", message=TEXT, table=TEXT, key=LIST, pointer=TEXT),
     "Error": obj(
         "error",

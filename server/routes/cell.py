@@ -26,11 +26,19 @@ class Alone(ShareliteError):
         return "this server is alone: it is in no cell"
 
 
+class Choice(Struct, forbid_unknown_fields=True):
+    """Whose replica of a project counts."""
+
+    project: str
+    node: str
+
+
 class Change(Struct, forbid_unknown_fields=True):
     """One of them. `transfer`: to whom; null: to whoever is most level."""
 
     remove: str | UnsetType = UNSET
     transfer: str | None | UnsetType = UNSET
+    choose: Choice | UnsetType = UNSET
 
 
 async def look(request: Request) -> Response:
@@ -40,17 +48,19 @@ async def look(request: Request) -> Response:
 
 
 async def change(request: Request) -> Response:
-    """Take a node out, or have another one lead. Only the leader can; it is asked wherever this arrives."""
+    """Take a node out, have another one lead, or say whose replica counts. It is done wherever this arrives."""
     here = house(request)
     identity = await here.identity(request)
     here.gate.demand(identity, "owner")
     node = _node(here)
     limits = here.settings.limits
     wanted = await bodies.decode(await bodies.read(request, limits.body, limits.body_seconds), Change)
-    if (wanted.remove is UNSET) == (wanted.transfer is UNSET):
-        raise BadRequest("one of remove and transfer is needed")
+    if sum(each is not UNSET for each in (wanted.remove, wanted.transfer, wanted.choose)) != 1:
+        raise BadRequest("one of remove, transfer and choose is needed")
     if wanted.remove is not UNSET:
         await node.remove(wanted.remove)
+    elif wanted.choose is not UNSET:
+        await node.choose(wanted.choose.project, wanted.choose.node)
     else:
         assert wanted.transfer is not UNSET
         await node.transfer(wanted.transfer)
