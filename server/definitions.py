@@ -104,7 +104,8 @@ def _run(scratch: apsw.Connection, sql: str) -> None:
         message = "only tables, indexes and triggers are made, changed and dropped here; views, temporary tables and "
         raise Refused("forbidden", message + f"virtual tables are not: {sql[:200]}") from None
     except apsw.Error as problem:
-        raise Refused("failed", f"{problem}: {sql[:200]}") from None
+        more = "; add it without, then CREATE UNIQUE INDEX" if "add a UNIQUE column" in str(problem) else ""
+        raise Refused("failed", f"{problem}{more}: {sql[:200]}") from None
     finally:
         scratch.authorizer = None
         scratch.set_progress_handler(None)
@@ -295,7 +296,16 @@ class _Changed:
             raise Refused("invalid", str(refused)) from None
         part: Document | None = found.contract.document["properties"].get(table)
         if part is None:
-            raise Refused("invalid", f"{table!r} is a name that a table cannot have: no dots, no _ in front")
+            raise Refused(
+                "invalid", f"{table!r} is a name that a table cannot have: no dots, no _ in front, no _full at the end"
+            )
+        for left in found.left:
+            if left.kind == "reference" and left.name.startswith(f"{table} ("):
+                raise Refused(
+                    "invalid",
+                    f"REFERENCES of {left.name}: {left.reason}; make the table that it names first, and what it names "
+                    "there the key or UNIQUE",
+                )
         return part
 
     def _described(self, table: str) -> list[tuple[str, int, str | None]]:

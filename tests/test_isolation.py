@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -203,3 +204,12 @@ def test_g2_neither_do_two_build_on_the_same_condition(two: tuple[Desk, Desk]) -
     one.run("INSERT INTO test(id, value) VALUES (3, 30)")
     one.commit()
     conflict(other, "INSERT INTO test(id, value) VALUES (4, 42)")
+
+
+def test_the_table_names_a_test_for_each_anomaly() -> None:  # Q10
+    page = Path(__file__).resolve().parent.parent / "server" / "sql" / "README.md"
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| G") or line.startswith(("| O", "| P"))]
+    tests = [name for name in globals() if name.startswith("test_")]
+    named = [row.split("`test_")[1].split("...")[0] for row in rows]
+    assert len(named) == 9 and all(any(test.startswith(f"test_{each}") for test in tests) for each in named)
+    assert all(any(test.startswith(f"test_{each}") for each in [*named, "the_table"]) for test in tests)

@@ -291,7 +291,8 @@ def test_readers_read_and_editors_write(tmp_path: Path) -> None:  # Q6
      "DELETE FROM _sharelite", "UPDATE sqlite_schema SET sql=''", "INSERT INTO sqlite_sequence VALUES('a', 1)",
      "SELECT * FROM temp._chg", "DELETE FROM temp._cap", "CREATE TEMP TABLE x(a)",
      "CREATE VIRTUAL TABLE x USING fts5(a)", "SELECT * FROM sqlite_dbpage",
-     "PRAGMA temp_store_directory='x'", "PRAGMA foreign_keys=OFF"],
+     "PRAGMA temp_store_directory='x'", "PRAGMA foreign_keys=OFF",
+     "PRAGMA database_list", "SELECT file FROM pragma_database_list"],
 )  # fmt: skip
 def test_what_is_not_allowed_is_said(sql: Sql, text: str) -> None:  # Q7
     before = sql.version()
@@ -323,7 +324,8 @@ def test_one_text_is_one_statement(sql: Sql) -> None:  # Q7
 @pytest.mark.parametrize(
     ("text", "limit"),
     [("SELECT printf('%.*c', 900000000, 'x')", "64 MiB"), ("SELECT zeroblob(900000000)", "64 MiB"),
-     ("SELECT " + " OR ".join(["1"] * 10_000), "1000"), ("SELECT '" + "x" * 2_000_000 + "'", "1 MiB"),
+     ("SELECT " + " OR ".join(["1"] * 10_000), "1000"),
+     ("SELECT " + "(" * 9999 + "1" + ")" * 9999, "limit"), ("SELECT '" + "x" * 2_000_000 + "'", "1 MiB"),
      (COUNT + "SELECT n, hex(zeroblob(5000)) FROM c", "16 MiB"),
      (COUNT + "SELECT count(*) FROM (SELECT hex(randomblob(1000000)) a FROM c ORDER BY a)", "256 MiB")],
 )  # fmt: skip

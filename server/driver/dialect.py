@@ -171,6 +171,10 @@ class ShareliteDialect(_SQLite):  # type: ignore[misc]
         return {}
 
     @cache
+    def get_schema_names(self, connection: Any, **options: Any) -> list[str]:
+        """A project is one database; SQLite's own list would tell where its file is."""
+        return ["main"]
+
     def _contract(self, connection: Any, **options: Any) -> Any:
         return connection.connection.dbapi_connection.contract()
 

@@ -41,7 +41,7 @@ WRITES = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
 #: Pragmas that tell something about a table, an index or all of them; their argument is a name.
 ABOUT = frozenset(
     "table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list foreign_key_check "
-    "integrity_check quick_check database_list collation_list function_list pragma_list compile_options".split()
+    "integrity_check quick_check collation_list function_list pragma_list compile_options".split()
 )
 #: Pragmas that are read, and not set.
 SETTINGS = frozenset(

@@ -36,7 +36,8 @@ BULK_SECONDS = 0.0005
 #: Put before a text: statements of the house and of others never share a prepared one, whose rights were judged once.
 MARK = "/**/"
 #: How SQLite says that a statement is beyond one of its limits.
-_LIMIT = re.compile(r"too (?:large|many|complex|big)|at most \d+|stack overflow")
+_LIMIT = re.compile(r"too (?:large|many|complex|big)|at most \d+|stack overflow|[Rr]ecursion limit")
+_BINDINGS = re.compile(r"uses (\d+) and there are (?:only )?(\d+)")
 BROKEN = (apsw.IOError, apsw.FullError, apsw.CorruptError)
 
 
@@ -181,6 +182,9 @@ class Statements:
             return Refused("over_budget", f"{problem}, the limit for one value or row is 64 MiB: {self._shown()}")
         if isinstance(problem, apsw.SQLError) and _LIMIT.search(str(problem)):
             return Refused("over_budget", f"{problem}: {self._shown()}")
+        if isinstance(problem, apsw.BindingsError) and (counts := _BINDINGS.search(str(problem))):
+            wanted, given = counts.groups()
+            return Refused("failed", f"the statement has {wanted} parameters, {given} were given: {self._shown()}")
         if isinstance(problem, apsw.ReadOnlyError):
             return Refused("forbidden", f"this is a read, and it would write: {self._shown()}")
         return Refused("failed", f"{problem}: {self._shown()}")
