@@ -34,7 +34,8 @@ def main(folder: Path) -> None:
         for name in NODES:
             running[name] = start(folder, name)
         for name in NODES:
-            until_ready(name, running[name], folder)
+            until_there("/readyz", name, running[name], folder)
+        until_there(f"/v1/contracts/{CONTRACT}", "a", running["a"], folder)  # whoever leads puts it there
         fill(NODES["a"])
         for name, port in NODES.items():
             print(f"node {name}  http://127.0.0.1:{port}/demo/   process {running[name].pid}, log {folder / name}.log")
@@ -66,11 +67,11 @@ def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=log, stderr=log, process_group=0)
 
 
-def until_ready(name: str, process: subprocess.Popen[bytes], folder: Path) -> None:
+def until_there(path: str, name: str, process: subprocess.Popen[bytes], folder: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{NODES[name]}/readyz", timeout=5).close()
+            urllib.request.urlopen(f"http://127.0.0.1:{NODES[name]}{path}", timeout=5).close()
             return
         except OSError:
             time.sleep(0.1)

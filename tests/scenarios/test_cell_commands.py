@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ from tests.carrying import imported
 from tests.cell_story import position
 from tests.foreign_files import SAMPLE, small
 from tests.ports import free_port
-from tests.running import RunningServer
+from tests.running import ROOT, RunningServer
 from tests.serving import NOTES
+from tests.spaces import network
 
 CLIENT = "c" * 32
 
@@ -209,3 +212,37 @@ def visit(host: str, port: int, strangers: list[bytes], times: int) -> None:
 def resident(pid: int) -> int:
     """Bytes of memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.long
+def test_make_cluster_leaves_no_node_behind_when_it_is_told_to_end(tmp_path: Path) -> None:  # K66
+    """On a machine of its own: its ports are fixed."""
+    folder = tmp_path / "cell"
+    with network("a") as wires, (tmp_path / "log").open("w+b") as log:
+        command = [*wires.inside("a"), sys.executable, str(ROOT / "scripts" / "cluster.py"), str(folder)]
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            wait_for(lambda: b"Ctrl-C ends all" in (tmp_path / "log").read_bytes(), process)
+            assert len(processes(folder)) == 3
+        finally:
+            process.terminate()
+            process.wait(60)
+        assert processes(folder) == []
+
+
+def wait_for(true: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline, pause = time.monotonic() + 180, threading.Event()
+    while not true():
+        assert time.monotonic() < deadline and process.poll() is None
+        pause.wait(0.2)
+
+
+def processes(folder: Path) -> list[int]:
+    """Those that serve a data directory in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if b"serve" in words and any(word.startswith(f"{folder}/".encode()) for word in words):
+                found.append(int(path.parent.name))
+    return found
