@@ -220,6 +220,7 @@ def test_a_version_that_has_an_image_is_read_as_it_was(sql: Sql) -> None:  # Q5
 
 
 def test_a_version_that_is_still_to_come_is_waited_for(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:  # Q5
+    monkeypatch.setattr("sharelite.statements.PATIENCE", 60.0)
     version = sql.version()
     later = threading.Timer(0.1, lambda: sql.run("INSERT INTO note(id) VALUES ('a')"))
     later.start()

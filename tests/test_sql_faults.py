@@ -18,6 +18,7 @@ from sharelite.__main__ import sharelite as command
 from sharelite.cluster.alone import Alone
 from sharelite.errors import Unavailable
 from sharelite.schema.inference import nothing
+from sharelite.sql.lease import Terms
 from sharelite.sql.spool import MEMORY, Spool
 from tests.desks import Refusal, desk
 from tests.serving import PATIENCE, Serving
@@ -151,6 +152,7 @@ def test_values_that_are_unique_change_places(own: Sql) -> None:  # Q4
 
 def test_a_full_disk_is_told_and_the_same_write_happens_later(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:  # Q3
     body = {"statements": ["INSERT INTO note(id) VALUES ('a')"], "id": [CLIENT, 1]}
+    monkeypatch.setattr("sharelite.transactions.WRITING", Terms(PATIENCE, PATIENCE))
     with monkeypatch.context() as full, desk(sql.server, sql.project) as ann:
         ann.ask("begin")
         ann.run("INSERT INTO note(id) VALUES ('b')")
