@@ -36,6 +36,8 @@ def project(cell: Cellular) -> str:
     status, answer = cell.leader().ask("POST", "/v1/projects", {"name": secrets.token_hex(8)})
     assert status == 201, answer
     made = str(answer["id"])
+    for node in cell.running():
+        node.comes(f"/v1/projects/{made}")
     with connect(url(cell, made), timeout=PATIENCE) as ann:
         ann.execute("CREATE TABLE item(id INTEGER PRIMARY KEY, part TEXT)")
     settled(cell)
@@ -83,7 +85,8 @@ def test_bulk_goes_on_over_the_death_of_the_leader_and_each_set_is_there_once(
     killer = when_written(cell, project, leader)
     done = ann.executemany(INSERT, ((number, "x" * 50) for number in range(40_000)))
     killer.join(PATIENCE)
-    assert not cell[leader].alive and done.rowcount == 40_000
+    assert not cell[leader].alive
+    assert done.rowcount in (40_000, -1)  # the count of a message went with its answer
     assert ann.execute(COUNT).fetchone() == (40_000, 40_000)
     ann.close()
 
