@@ -205,6 +205,9 @@ def test_an_answer_too_large_for_the_links_is_refused_and_the_transaction_goes_o
             ann.execute("SELECT hex(zeroblob(9000000)) UNION ALL SELECT hex(zeroblob(9000001))")
         ann.execute(INSERT, ("a", "one"))
         ann.commit()
+        ann.begin("read_only")
+        assert len(ann.execute("SELECT zeroblob(9000000) UNION ALL SELECT zeroblob(9000001)").fetchall()) == 2
+        ann.rollback()
 
 
 def moved(connection: Connection, host: str) -> None:
