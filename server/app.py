@@ -384,7 +384,7 @@ class _pools:
     def __enter__(self) -> Workers:
         self._turns = ThreadPoolExecutor(self._turn_threads, "turn")
         self._reads = ThreadPoolExecutor(READ_THREADS, "read")
-        return Workers(self._turns, self._reads)
+        return Workers.of(self._turns, self._reads)
 
     def __exit__(self, *_: object) -> None:
         self._turns.shutdown()

@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 import apsw
-from msgspec import Struct, field
+from msgspec import Struct
 
+from .crew import Crew
 from .errors import (
     CursorGone,
     DiskFull,
@@ -55,14 +56,23 @@ ABREAST_SECONDS = 5.0
 
 #: Projects that have a batch on its way at once.
 BATCHES = 8
+#: Threads that take in what the cell has delivered where nobody waits for an answer.
+TAKES = 8
 
 
 class Workers(Struct, frozen=True):
-    """The thread pools of a node: `turns` run roads, `reads` run readers; and the `slots` of batches."""
+    """The thread pools of a node: `turns` run roads, `reads` run readers. Of the turns most are `batches`, which have
+    `slots`, and `takes` of what the cell has delivered, and checkpoints."""
 
     turns: Executor
     reads: Executor
-    slots: Slots = field(default_factory=lambda: Slots(BATCHES))
+    batches: Crew
+    takes: Crew
+    slots: Slots
+
+    @classmethod
+    def of(cls, turns: Executor, reads: Executor, batches: int = BATCHES) -> Workers:
+        return cls(turns, reads, Crew(turns, batches), Crew(turns, TAKES), Slots(batches))
 
 
 class UpgradeReport(Struct, frozen=True):
@@ -410,21 +420,17 @@ class Project:
         if self._waiting and not tidy and not self._workers.slots.take(self._next_turn):
             return
         self._turns.begin()
-        loop = asyncio.get_running_loop()
         if tidy:
-            tidied = loop.run_in_executor(self._workers.turns, self._checkpoint)
-            tidied.add_done_callback(lambda done: self._turned([], done))
+            self._workers.takes.run(self._checkpoint, then=partial(self._turned, ()))
             return
         batch = self._waiting.batch()
-        turn = loop.run_in_executor(self._workers.turns, self._road.travel, [mutation for mutation, _ in batch])
-        turn.add_done_callback(lambda done: self._turned(batch, done))
+        crew = self._workers.batches if batch else self._workers.takes
+        crew.run(self._road.travel, [mutation for mutation, _ in batch], then=partial(self._turned, batch))
 
-    def _turned(self, batch: Sequence[Asked], done: asyncio.Future[Arrival]) -> None:
+    def _turned(self, batch: Sequence[Asked], arrival: Arrival | None, problem: BaseException | None) -> None:
         self._turns.finish()
         if batch:
             self._workers.slots.give_back()
-        problem = done.exception()
-        arrival = None if problem is not None else done.result()
         if problem is not None:
             self._stop_after(problem)
         elif arrival is not None:

@@ -110,7 +110,7 @@ def dying(step: Step) -> Files:
 
 async def with_catalog(data: Path, files: Files, story: Callable[[Catalog], Any]) -> Any:
     pool = ThreadPoolExecutor(4)
-    catalog = Catalog(files, data, Workers(pool, pool), Alone(), {}, Gallery(files, data))
+    catalog = Catalog(files, data, Workers.of(pool, pool), Alone(), {}, Gallery(files, data))
     try:
         await catalog.start()
         return await story(catalog)

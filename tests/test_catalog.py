@@ -27,7 +27,7 @@ def run(folder: Path, story: Callable[[Catalog], Awaitable[Any]], files: Files |
     async def told() -> Any:
         pool = ThreadPoolExecutor(4)
         seam = files or Files()
-        catalog = Catalog(seam, folder, Workers(pool, pool), Alone(), {}, Gallery(seam, folder))
+        catalog = Catalog(seam, folder, Workers.of(pool, pool), Alone(), {}, Gallery(seam, folder))
         await catalog.start()
         try:
             return await story(catalog)

@@ -41,7 +41,7 @@ def run(folder: Path, story: Story, seam: Files | None = None) -> Any:
     async def told() -> Any:
         pool, files = ThreadPoolExecutor(4), seam or Files()
         gallery = Gallery(files, folder)
-        catalog = Catalog(files, folder, Workers(pool, pool), Alone(), {}, gallery)
+        catalog = Catalog(files, folder, Workers.of(pool, pool), Alone(), {}, gallery)
         await catalog.start()
         try:
             return await story(catalog, gallery)

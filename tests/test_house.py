@@ -22,6 +22,7 @@ FLOORS = (
         "project",
         "ports",
         "turns",
+        "crew",
         "waiting",
         "readers",
         "founding",

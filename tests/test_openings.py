@@ -39,7 +39,7 @@ def run(folder: Path, story: Callable[[Catalog], Awaitable[Any]], limits: Limits
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         with ThreadPoolExecutor(4) as pool:
             seam = files or Files()
-            catalog = Catalog(seam, folder, Workers(pool, pool), Alone(), {}, Gallery(seam, folder), limits=limits)
+            catalog = Catalog(seam, folder, Workers.of(pool, pool), Alone(), {}, Gallery(seam, folder), limits=limits)
             await catalog.start()
             try:
                 return await asyncio.wait_for(story(catalog), 60)

@@ -29,7 +29,7 @@ async def opened(folder: Path, replicator: Replicator | None = None) -> AsyncIte
     pool = ThreadPoolExecutor(4)
     files = databases(folder)
     road = new_road(folder, files=files, replicator=replicator)
-    project = Project(road, files, Workers(pool, pool), Contract.parse(SCENE), publisher(road, files, folder))
+    project = Project(road, files, Workers.of(pool, pool), Contract.parse(SCENE), publisher(road, files, folder))
     try:
         yield project, Client(road)
     finally:

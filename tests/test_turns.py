@@ -7,6 +7,7 @@ import copy
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharelite.crew import Crew
 from sharelite.errors import Refused, Unavailable
 from sharelite.model import Mutation, MutationId, Outcome
 from sharelite.project import Project, Workers
@@ -76,7 +78,8 @@ def run(
         with ThreadPoolExecutor(4) as pool:
             files = _Watched(Files(), folder, PROJECT)
             road = new_road(folder, files=files, replicator=replicator)
-            project = Project(road, files, Workers(pool, pool), Contract.parse(SCENE), publisher(road, files, folder))
+            workers = Workers.of(pool, pool)
+            project = Project(road, files, workers, Contract.parse(SCENE), publisher(road, files, folder))
             try:
                 await asyncio.wait_for(story(project, Client(road), files), 30)
             finally:
@@ -308,7 +311,7 @@ def test_whoever_waits_for_a_slot_gathers_a_larger_batch(tmp_path: Path) -> None
     async def told() -> None:
         paused = _Paused()
         with ThreadPoolExecutor(4) as pool:
-            workers, projects, clients = Workers(pool, pool, Slots(1)), [], []
+            workers, projects, clients = Workers.of(pool, pool, 1), [], []
             for name, replicator in (("a", paused), ("b", None)):
                 folder = tmp_path / name
                 folder.mkdir()
@@ -358,3 +361,41 @@ def test_slots_are_never_too_many_and_nobody_waits_for_a_free_one(
             wants.discard(number)  # it is closed meanwhile, and does not take what it is offered
         assert len(has) <= most
         assert not wants or len(has) == most
+
+
+@given(st.integers(1, 4), st.lists(st.integers(0, 9), max_size=60))
+def test_a_crew_does_everything_once_in_turn_and_tells_all_though_one_fails(most: int, works: list[int]) -> None:
+    told: list[tuple[int, Any, Any]] = []
+
+    async def story() -> None:
+        failures: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context["exception"]))
+        with ThreadPoolExecutor(4) as pool:
+            crew, begun, done = Crew(pool, most), [], asyncio.Event()
+
+            def work(place: int, number: int) -> int:
+                begun.append(place)
+                return 10 // number
+
+            def then(place: int, result: Any, problem: Any) -> None:
+                told.append((place, result, problem))
+                if len(told) == len(works):
+                    done.set()
+                if works[place] == 9:
+                    raise ValueError(place)
+
+            for place, number in enumerate(works):
+                crew.run(work, place, number, then=partial(then, place))
+            if works:
+                await asyncio.wait_for(done.wait(), 30)
+            assert len(failures) == works.count(9)
+            assert sorted(begun) == list(range(len(works))) and (most > 1 or begun == sorted(begun))
+
+    asyncio.run(story())
+    for place, result, problem in told:
+        assert (
+            (result is None and type(problem) is ZeroDivisionError)
+            if works[place] == 0
+            else result == 10 // works[place]
+        )
+    assert len(told) == len(works)
