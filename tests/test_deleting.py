@@ -116,7 +116,7 @@ def deleting(steps: Steps, at: int) -> Story:
     return story
 
 
-@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.long)])
 def test_killed_between_any_two_steps_a_deleted_project_is_there_or_gone(
     before: Path, tmp_path: Path, stride: int
 ) -> None:  # L11
@@ -141,7 +141,7 @@ def test_killed_between_any_two_steps_a_deleted_project_is_there_or_gone(
     assert step > 12, f"only {step} steps"
 
 
-@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("once", [True, False])
 def test_on_a_disk_that_is_full_at_any_step_a_project_is_there_or_its_name_is_free(
     before: Path, tmp_path: Path, once: bool, stride: int

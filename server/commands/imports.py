@@ -179,7 +179,7 @@ def _tell(found: dict[str, Any], triggers: dict[str, str | None]) -> None:
             left.append(each)
         elif (reason := triggers[each["name"]]) is not None:
             left.append({**each, "reason": reason})
-    out.print(f"[bold]{found['name']}[/]: {len(rows):,} tables, {sum(rows.values()):,} rows")
+    out.print(f"[bold]{found['name']}[/]: {_some(len(rows), 'table')}, {_some(sum(rows.values()), 'row')}")
     kinds = Counter(each["kind"] for each in left)
     if left:
         out.print(f"Not as it was: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}", style="dim")
@@ -207,3 +207,7 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -195,7 +195,7 @@ async function bring(file) {
 function told(line, { report }) {
   const rows = Object.values(report.rows).reduce((sum, count) => sum + count, 0);
   const tables = Object.keys(report.rows).length;
-  put($('small', line), `${tables.toLocaleString()} ${tables === 1 ? 'table' : 'tables'}, ${rows.toLocaleString()} rows`);
+  put($('small', line), `${tables.toLocaleString()} ${tables === 1 ? 'table' : 'tables'}, ${rows.toLocaleString()} ${rows === 1 ? 'row' : 'rows'}`);
   const left = $('details', line);
   left.hidden = report.left.length === 0;
   put($('summary', left), `${report.left.length.toLocaleString()} not as in the file`);
