@@ -142,7 +142,7 @@ def test_a_wiped_node_comes_back_with_everything(cell: Company) -> None:  # K62
 
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Projects that were copied; those of ten entries are."""
+    """Projects that were copied; those of ten commits are."""
     made: list[str] = []
     place = Copies._place
 
@@ -151,7 +151,8 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(folder.name)
 
     monkeypatch.setattr(Copies, "_place", noted)
-    monkeypatch.setattr(copies, "LONG_ENTRIES", 10)
+    monkeypatch.setattr(copies, "LONG_COMMITS", 10)
+    monkeypatch.setattr(copies, "COMMIT_BYTES", 1 << 20)
     return made
 
 
