@@ -46,16 +46,6 @@ def test_an_import_killed_at_any_write_is_there_or_it_is_not(tmp_path: Path, how
     assert not [end for end in told if end.startswith(("broken", "status"))]
 
 
-def test_a_deletion_killed_at_any_step_is_done_or_has_not_begun(tmp_path: Path) -> None:  # L11
-    told = ends(tmp_path, "die", "steps", "delete")
-    assert set(told) <= {"died", "done", "there", "gone"} and told["died"] > 15 and told["gone"] > 15, told
-
-
-def test_a_deletion_that_finds_the_disk_full_at_any_step_is_done_or_has_not_begun(tmp_path: Path) -> None:  # L11
-    told = ends(tmp_path, "full", "steps", "delete")
-    assert set(told) <= {"gave up", "done", "there", "gone"} and told["gave up"] > 3, told
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("how", ["die", "full"])
 def test_a_deletion_killed_at_any_write_is_done_or_has_not_begun(tmp_path: Path, how: str) -> None:  # L11
