@@ -300,6 +300,8 @@ class _Changed:
                 "invalid", f"{table!r} is a name that a table cannot have: no dots, no _ in front, no _full at the end"
             )
         for left in found.left:
+            if left.kind == "action" and left.name.startswith(f"{table} ("):
+                raise Refused("invalid", f"REFERENCES of {left.name}: {left.reason}")
             if left.kind == "reference" and left.name.startswith(f"{table} ("):
                 raise Refused(
                     "invalid",

@@ -96,6 +96,8 @@ def test_a_contract_that_somebody_wrote_is_not_touched(server: Serving) -> None:
      ("CREATE TABLE t(id INTEGER PRIMARY KEY, p INT REFERENCES nowhere(id))", "make the table"),
      ("CREATE TABLE t(id INTEGER PRIMARY KEY, p TEXT REFERENCES person(name))", "neither a key nor unique"),
      ("ALTER TABLE person ADD COLUMN p TEXT REFERENCES nowhere(id)", "make the table"),
+     ("CREATE TABLE t(id INTEGER PRIMARY KEY, p INT REFERENCES person ON DELETE SET DEFAULT)", "cannot be said"),
+     ("CREATE TABLE t(id INTEGER PRIMARY KEY, p INT NOT NULL REFERENCES person ON DELETE SET NULL)", "is required"),
      ("ALTER TABLE person ADD COLUMN p TEXT UNIQUE", "CREATE UNIQUE INDEX"),
      ("CREATE VIRTUAL TABLE t USING fts5(a)", "virtual"),
      ("CREATE TABLE t(id INTEGER PRIMARY KEY); DROP TABLE t", "one"),

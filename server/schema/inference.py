@@ -226,9 +226,11 @@ def _kept(table: _Table, tables: Mapping[str, _Table], left: list[Left]) -> Iter
             continue
         delete, update = (_action(action) for action in (found.on_delete, found.on_update))
         clears = any(table._required(table.columns[column]) for column in found.columns)
-        for event, action in (("delete", delete), ("update", update)):
+        for event, action, said in (("DELETE", delete, found.on_delete), ("UPDATE", update, found.on_update)):
             if action == "SET NULL" and clears:
-                left.append(Left("action", name, f"ON {event.upper()} SET NULL cannot be: a column is required"))
+                left.append(Left("action", name, f"ON {event} SET NULL cannot be: a column is required"))
+            elif action != said:
+                left.append(Left("action", name, f"ON {event} {said} cannot be said by a contract"))
         kept = ["NO ACTION" if action == "SET NULL" and clears else action for action in (delete, update)]
         yield _Link(found, tuple((pairs[column], column) for column in ordered), *kept)
 
