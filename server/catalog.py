@@ -54,6 +54,8 @@ from .yard import CATALOG_ID, Yard
 
 NODES = "SELECT id, incarnation, raft, peer, url FROM node"
 HAS_NODES = "SELECT 1 FROM sqlite_schema WHERE name='node'"
+#: How long whoever wants a name waits for the project that is being made with it, and the pauses in which he looks.
+MAKING_SECONDS, PAUSE = 10.0, 0.01
 
 
 class Catalog:
@@ -208,8 +210,7 @@ class Catalog:
         named = contract if isinstance(contract, str) else None
         parsed = Contract.parse(self.contract(contract).document if isinstance(contract, str) else contract)
         record = ProjectRecord(secrets.token_hex(16), name, "creating", _now(), by, named, public)
-        await self._need_free(name)
-        return await to_its_end(self._finished(record.id, self._create(record, parsed, by)))
+        return await self._made(record, parsed)
 
     async def adopt(
         self, id: str, name: str, contract: Contract, base: Base, file: Path, by: str, public: bool
@@ -217,8 +218,21 @@ class Catalog:
         """Make a project whose log goes on from a base; the file, synced and on the same disk, moves into its folder.
         Raises AlreadyExists, Refused `invalid` (the name)."""
         record = ProjectRecord(id, valid_project_name(name), "creating", _now(), by, None, public)
-        await self._need_free(record.name)
-        return await to_its_end(self._finished(record.id, self._create(record, contract, by, (base, file))))
+        return await self._made(record, contract, (base, file))
+
+    async def _made(
+        self, record: ProjectRecord, parsed: Contract, origin: tuple[Base, Path] | None = None
+    ) -> ProjectRecord:
+        """Whoever is told that there is such a project already finds it, though others have only begun to make it."""
+        try:
+            await self._need_free(record.name)
+            return await to_its_end(self._finished(record.id, self._create(record, parsed, record.by, origin)))
+        except AlreadyExists:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MAKING_SECONDS):
+                    while self._being_made(record.name):
+                        await asyncio.sleep(PAUSE)
+            raise
 
     async def _create(
         self, record: ProjectRecord, parsed: Contract, by: str, origin: tuple[Base, Path] | None = None
@@ -443,6 +457,11 @@ class Catalog:
                 await self._write("u", msgspec.structs.replace(record, state="ready"), record.by)
             else:
                 await self._erase(record, record.by)
+
+    def _being_made(self, name: str) -> bool:
+        return any(
+            half.id in self._unfinished and folded(half.name) == folded(name) for half in self._roll.unfinished()
+        )
 
     async def _need_free(self, name: str, but: str | None = None) -> None:
         """Raises AlreadyExists. A project whose deletion broke off goes now: it keeps its name from nobody."""

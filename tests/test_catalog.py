@@ -123,6 +123,18 @@ def test_a_half_deleted_project_is_gone_after_a_restart(tmp_path: Path) -> None:
     assert not (tmp_path / "projects" / name).exists()
 
 
+def test_who_is_told_that_a_name_is_taken_finds_the_project(tmp_path: Path) -> None:  # L11
+    async def story(catalog: Catalog) -> None:
+        made = [asyncio.create_task(catalog.create("Rome", SCENE, "ann")) for _ in range(3)]
+        await asyncio.wait(made, return_when=asyncio.FIRST_EXCEPTION)
+        twin = catalog.by_name("Rome")
+        assert twin is not None and catalog.record(twin.id).state == "ready"
+        told = await asyncio.gather(*made, return_exceptions=True)
+        assert sum(isinstance(each, AlreadyExists) for each in told) == 2
+
+    run(tmp_path, story)
+
+
 def test_a_half_made_project_is_gone_and_its_name_is_free(tmp_path: Path) -> None:  # L11
     async def first(catalog: Catalog) -> None:
         with pytest.raises(OSError, match="killed"):

@@ -2,7 +2,6 @@
 import { useState, type ComponentType, type ReactElement, type ReactNode } from 'react';
 import type { Tree } from 'sharelite';
 import type { Field, FieldNode, FieldState } from 'sharelite/forms';
-import { useStatus } from 'sharelite/react';
 import { useWords, wordsCell } from '../app/words';
 import { controlOf, leavesOf } from '../scene/fields';
 
@@ -61,10 +60,10 @@ export function ChangedCount({ count }: { count: number }): ReactElement {
   return <>{count > 0 && <em className="changed-count" title={words.differ(count)}>{count}</em>}</>;
 }
 
-interface RowProps { state: FieldState; node: FieldNode; field: Field; name: string; people: readonly Neighbour[]; children: ReactNode }
+interface RowProps { state: FieldState; node: FieldNode; field: Field; name: string; user: string | undefined; people: readonly Neighbour[]; children: ReactNode }
 
 /** One property: its title, its control, how to reset it, and what there is to say about it. */
-export function FieldRow({ state, node, field, name, people, children }: RowProps): ReactElement {
+export function FieldRow({ state, node, field, name, user, people, children }: RowProps): ReactElement {
   const words = useWords();
   const changed = state.changed && !node.required;
   const title = words.title(node.title);
@@ -75,7 +74,7 @@ export function FieldRow({ state, node, field, name, people, children }: RowProp
       <button type="button" className="reset" disabled={!changed || state.readOnly} onClick={field.reset} title={words.toDefault} aria-label={words.reset(title)} data-testid={`reset:${name}`}>
         <svg viewBox="0 0 16 16"><path d="M3.5 6.5h6a3 3 0 1 1 0 6H7M3.5 6.5 6 4M3.5 6.5 6 9" /></svg>
       </button>
-      {state.conflict && <Conflicting theirs={state.conflict.theirs} by={state.conflict.by} name={name} field={field} />}
+      {state.conflict && <Conflicting theirs={state.conflict.theirs} by={state.conflict.by} user={user} name={name} field={field} />}
       {state.faults.length > 0 && <p className="field-note fault" role="alert" data-testid={`fault:${name}`}>{state.faults.map(({ message }) => message).join(' ')}</p>}
     </div>
   );
@@ -88,9 +87,8 @@ function Here({ person }: { person: Neighbour }): ReactElement {
 }
 
 /** Somebody else has changed what this draft has changed: both are told, and one is chosen. */
-function Conflicting({ theirs, by, name, field }: { theirs: Tree | undefined; by: string | undefined; name: string; field: Field }): ReactElement {
+function Conflicting({ theirs, by, user, name, field }: { theirs: Tree | undefined; by: string | undefined; user: string | undefined; name: string; field: Field }): ReactElement {
   const words = useWords();
-  const { user } = useStatus();
   const value = theirs === undefined || theirs === null ? words.none : String(theirs);
   return (
     <p className="field-note conflict" role="status" data-testid={`conflict:${name}`}>

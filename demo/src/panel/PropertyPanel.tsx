@@ -4,7 +4,7 @@
  */
 import { memo, type ReactElement } from 'react';
 import { useField, useFieldsAt } from 'sharelite/forms/react';
-import { useList } from 'sharelite/react';
+import { useList, useStatus } from 'sharelite/react';
 import { useDesk } from '../app/context';
 import { changedIn } from '../scene/fields';
 import { Control, Select, type ControlProps } from './controls';
@@ -18,8 +18,9 @@ export function PropertyPanel({ path, filter }: { path: string; filter: Filter }
 const Property = memo(function Property({ path, name, changedOnly }: Place & { changedOnly: boolean }): ReactElement | null {
   const { editing, people } = useDesk();
   const [state, field] = useField(path, { write: editing.write, presence: people.presence });
+  const { user } = useStatus();
   if (!state.node || (changedOnly && !state.changed)) return null;
-  const props = { state, node: state.node, field, name, hand: editing };
+  const props = { state, node: state.node, field, name, user, hand: editing };
   return <FieldRow {...props} people={people.known(state.editors)}>{state.node.references ? <Reference {...props} /> : <Control {...props} />}</FieldRow>;
 });
 
