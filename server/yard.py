@@ -92,6 +92,8 @@ class Yard:
         try:
             if lane is not None:
                 road.take()
+                if road.position.version == 0 and lane.next() is None:  # the journal has what the power took; it comes
+                    raise NotHere(project)
                 _whole(databases, road.position.version)
                 self._files.sync_folder(databases.data_path.parent)
             return self._opened(road, databases, lane)
