@@ -101,7 +101,11 @@ class Accord:
             self._stuck[project] = stuck
         if project not in self._doubts:
             task = self._doubts[project] = asyncio.create_task(self._settle(project, seq))
-            task.add_done_callback(lambda _: (self._doubts.pop(project, None), self._chosen.pop(project, None)))
+            task.add_done_callback(lambda _: self._no_doubt(project))
+
+    def _no_doubt(self, project: str) -> None:
+        self._doubts.pop(project, None)
+        self._chosen.pop(project, None)
 
     async def choose(self, project: str, node: str) -> None:
         """Where no majority has the same, have the replica of one node count; the others fetch it. Raises

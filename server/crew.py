@@ -22,15 +22,15 @@ class _Work(NamedTuple):
 
 
 class Crew:
-    """At most so many threads of a pool at once."""
+    """At most so many threads of a pool at once, for one event loop."""
 
     def __init__(self, pool: Executor, most: int) -> None:
         self._pool, self._most = pool, most
         self._lock = threading.Lock()
         self._waiting: deque[_Work] = deque()
         self._at_work = 0
-        #: What has ended, by the loop that is to be told and has been woken.
-        self._ended: dict[asyncio.AbstractEventLoop, list[tuple[_Work, Any, BaseException | None]]] = {}
+        #: What has ended and was not told yet; the loop has been woken for it.
+        self._ended: list[tuple[_Work, Any, BaseException | None]] = []
 
     def run(self, function: Callable[..., Any], *arguments: Any, then: Callable[[Any, Any], None]) -> None:
         """Event loop's thread. `then(result, problem)` is called there; a problem is what the function raised."""
@@ -57,18 +57,16 @@ class Crew:
 
     def _end(self, work: _Work, result: Any, problem: BaseException | None) -> None:
         with self._lock:
-            ended = self._ended.get(work.loop)
-            if ended is not None:
-                ended.append((work, result, problem))
+            self._ended.append((work, result, problem))
+            if len(self._ended) > 1:
                 return
-            self._ended[work.loop] = [(work, result, problem)]
-        work.loop.call_soon_threadsafe(self._tell, work.loop)
+        work.loop.call_soon_threadsafe(self._tell)
 
-    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _tell(self) -> None:
         with self._lock:
-            ended = self._ended.pop(loop)
+            ended, self._ended = self._ended, []
         for work, result, problem in ended:
             try:
                 work.then(result, problem)
             except Exception as raised:  # the others are told nevertheless
-                loop.call_exception_handler({"message": f"{work.then!r} failed", "exception": raised})
+                work.loop.call_exception_handler({"message": f"{work.then!r} failed", "exception": raised})

@@ -52,8 +52,6 @@ T = TypeVar("T")
 FULL_SECONDS = 1.0
 LEVEL_SECONDS = 0.001
 ABREAST_SECONDS = 5.0
-
-
 #: Projects that have a batch on its way at once.
 BATCHES = 8
 #: Threads that take in what the cell has delivered where nobody waits for an answer.
@@ -428,9 +426,14 @@ class Project:
         crew.run(self._road.travel, [mutation for mutation, _ in batch], then=partial(self._turned, batch))
 
     def _turned(self, batch: Sequence[Asked], arrival: Arrival | None, problem: BaseException | None) -> None:
+        try:
+            self._concluded(batch, arrival, problem)
+        finally:  # the slot is everybody's, whatever becomes of one project
+            if batch:
+                self._workers.slots.give_back()
+
+    def _concluded(self, batch: Sequence[Asked], arrival: Arrival | None, problem: BaseException | None) -> None:
         self._turns.finish()
-        if batch:
-            self._workers.slots.give_back()
         if problem is not None:
             self._stop_after(problem)
         elif arrival is not None:

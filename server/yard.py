@@ -91,9 +91,9 @@ class Yard:
         road = self._road(databases, "" if first is None else first.epoch, lane)
         try:
             if lane is not None:
-                road.take()
-                if road.position.version == 0 and lane.next() is None:  # the journal has what the power took; it comes
+                if road.position.version == 0 and first is None:  # the journal has what the power took; it comes
                     raise NotHere(project)
+                road.take()
                 _whole(databases, road.position.version)
                 self._files.sync_folder(databases.data_path.parent)
             return self._opened(road, databases, lane)

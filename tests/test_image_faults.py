@@ -170,7 +170,7 @@ def test_a_harmed_chunk_is_never_served_and_made_anew(tmp_path: Path, harm: str)
         elif harm == "swapped":
             path.write_bytes(first_chunk(here, image, 2).read_bytes())
         else:
-            path.write_bytes(whole[:100] if harm == "short" else b"\x00" + whole[1:])
+            path.write_bytes(whole[:100] if harm == "short" else bytes((whole[0] ^ 1,)) + whole[1:])
         with pytest.raises(Damaged, match=path.name) as found:
             here.content(image)
         here.publisher.images.found_harmed(found.value)
@@ -184,7 +184,8 @@ def test_a_harmed_manifest_means_that_everything_is_hashed_again(tmp_path: Path)
         here.write(0, 30)
         here.publish()
         (path,) = [file for file in (tmp_path / "images").iterdir() if file.name != "changed"]
-        path.write_bytes(b"?" + path.read_bytes()[1:])
+        whole = path.read_bytes()
+        path.write_bytes(bytes((whole[0] ^ 1,)) + whole[1:])
     here = again(tmp_path)
     assert here.publisher.newest() is None
     here.write(0, 1)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,18 @@ import pytest
 
 from sharelite import copies
 from sharelite.catalog import Catalog
+from sharelite.cluster.alone import Alone
 from sharelite.cluster.lane import Lane
+from sharelite.cluster.payload import Item
 from sharelite.copies import Copies
+from sharelite.errors import Damaged
 from sharelite.exchange import Exchange
-from sharelite.project import Project
+from sharelite.project import Project, Workers
+from sharelite.storage.files import Files
+from sharelite.storage.images import Gallery
 from sharelite.storage.manifest import CHUNK
 from sharelite.sync.apply import Mismatch
+from sharelite.yard import NotHere, Yard
 from tests.carrying import imported
 from tests.company import Company, company
 from tests.foreign_files import SAMPLE, small
@@ -333,3 +340,31 @@ def test_a_replica_that_cannot_follow_is_fetched_anew_while_its_node_goes_on(cel
 
 def _mismatch(*_: object) -> None:
     raise Mismatch("not what it was")
+
+
+def test_files_that_the_power_emptied_are_damaged_only_where_the_cell_goes_on_from_more(tmp_path: Path) -> None:  # K85
+    project, files = "a" * 32, Files(in_cell=True)
+    (tmp_path / "projects" / project).mkdir(parents=True)
+    files.log(tmp_path / "projects" / project / "log.db").close()
+    lane = Lane(project, lambda _: None, lambda _: None, lambda *_: None, lambda *_: None)
+    with ThreadPoolExecutor(2) as pool:
+        yard = Yard(files, tmp_path, Workers.of(pool, pool), Alone(), {}, Gallery(files, tmp_path))
+        with pytest.raises(NotHere, match="not on this node yet"):
+            yard.open(project, lane)
+        lane.put_at(9, Item(project, "e" * 32, b"t" * 16, 5, b"d" * 16, b"", 6, "commits", 6, b""))
+        with pytest.raises(Damaged, match="holds no version"):
+            yard.open(project, lane)
+
+
+def test_an_empty_log_that_nothing_will_bring_is_fetched_anew(cell: Company) -> None:  # K84, K85
+    project = cell.project()
+    write(cell, "a", project, "kept")
+    trim(cell, *"abc")
+    cell["c"].stop()
+    folder = cell.folder / "c" / "projects" / project
+    for path in folder.glob("*.db*"):
+        path.unlink()
+    Files(in_cell=True).log(folder / "log.db").close()
+    cell.start("c")
+    eventually(lambda: cell["c"].http.get(f"/v1/projects/{project}/commits").status_code == 200)
+    assert texts(cell, "c", project) == ["kept"]

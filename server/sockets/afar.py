@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..auth import Identity
     from ..cellnode import CellNode
 
-logger = logging.getLogger(__name__)
 #: Until the leader has to have rolled back what nobody will commit; else its time there runs out.
 ROLLBACK_SECONDS = 5.0
 HEAD = (JSON, (OF_SOCKET.encode(), b"1"))
@@ -58,9 +57,9 @@ class Leader:
         return await self.ask(identity, "POST", "/sql", body, seen=True)
 
     async def commit(self, identity: Identity, transaction: str, id: Any, tag: str | None) -> bytes:
-        """Also of a transaction that is gone: then what became of it."""
+        """Also of a transaction that is gone: then what became of it. Its name may be anything that somebody said."""
         body = msgspec.json.encode({"id": id, "tag": tag})
-        return await self.ask(identity, "POST", f"/transactions/{transaction}/commit", body, seen=True)
+        return await self.ask(identity, "POST", f"/transactions/{quote(transaction, safe='')}/commit", body, seen=True)
 
 
 class Afar:

@@ -7,14 +7,14 @@ import json
 import random
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sharelite.driver import OperationalError, OutcomeUnknown, connect
+from sharelite.driver import LEGACY_TRANSACTION_CONTROL, OperationalError, OutcomeUnknown, connect
 from tests.cell_story import position, settled
 from tests.cellular import Cellular, cellular
 from tests.running import PATIENCE
@@ -52,52 +52,48 @@ class Teller(threading.Thread):
         try:
             while not self.over.is_set():
                 mark = f"{self.name}-{len(self.said)}"
-                self.said[mark] = self.move(mark) if self.chance.random() < 0.7 else self.write(mark)
+                self.said[mark] = self.done(self.move if self.chance.random() < 0.7 else self.write, mark)
         except BaseException as problem:
             self.trouble = problem
         finally:
             self.connection.close()
 
-    def move(self, mark: str) -> str:
+    def done(self, work: Callable[[str], None], mark: str) -> str:
+        """Whether the mark must be there now."""
+        try:
+            work(mark)
+            return "there"
+        except OutcomeUnknown:
+            return "unknown"
+        except OperationalError as problem:
+            assert problem.code in NOTHING, (problem.code, str(problem))
+            return "nothing"
+        finally:
+            with suppress(OperationalError):  # what there was to roll back went with its leader
+                self.connection.rollback()
+            self.connection.autocommit = LEGACY_TRANSACTION_CONTROL
+
+    def move(self, mark: str) -> None:
         """One transaction."""
         one, other = self.chance.sample(range(ACCOUNTS), 2)
         amount = self.chance.randrange(1, 50)
-        try:
-            self.connection.begin(self.chance.choice(("deferred", "immediate")))
-            ((left,),) = self.connection.execute("SELECT sum FROM account WHERE id=?", (one,)).fetchall()
-            self.connection.execute("SAVEPOINT s")
-            self.connection.execute("UPDATE account SET sum=sum-? WHERE id=?", (amount, one))
-            self.connection.execute("UPDATE account SET sum=sum+? WHERE id=?", (amount, other))
-            if left < amount:
-                self.connection.execute("ROLLBACK TO s")
-            self.connection.execute(MARK, (mark, one))
-            self.connection.commit()
-            return "there"
-        except OutcomeUnknown:
-            return "unknown"
-        except OperationalError as problem:
-            assert problem.code in NOTHING, (problem.code, str(problem))
-            return "nothing"
-        finally:
-            with suppress(OperationalError):
-                self.connection.rollback()
+        self.connection.begin(self.chance.choice(("deferred", "immediate")))
+        ((left,),) = self.connection.execute("SELECT sum FROM account WHERE id=?", (one,)).fetchall()
+        self.connection.execute("SAVEPOINT s")
+        self.connection.execute("UPDATE account SET sum=sum-? WHERE id=?", (amount, one))
+        self.connection.execute("UPDATE account SET sum=sum+? WHERE id=?", (amount, other))
+        if left < amount:
+            self.connection.execute("ROLLBACK TO s")
+        self.connection.execute(MARK, (mark, one))
+        self.connection.commit()
 
-    def write(self, mark: str) -> str:
+    def write(self, mark: str) -> None:
         """Statements that each are a commit."""
         self.connection.autocommit = True
-        try:
-            self.connection.execute(
-                "UPDATE mark SET chance=random() WHERE id IN (SELECT id FROM mark ORDER BY random() LIMIT 3)"
-            )
-            self.connection.execute(MARK, (mark, self.chance.randrange(ACCOUNTS)))
-            return "there"
-        except OutcomeUnknown:
-            return "unknown"
-        except OperationalError as problem:
-            assert problem.code in NOTHING, (problem.code, str(problem))
-            return "nothing"
-        finally:
-            self.connection.autocommit = -1
+        self.connection.execute(
+            "UPDATE mark SET chance=random() WHERE id IN (SELECT id FROM mark ORDER BY random() LIMIT 3)"
+        )
+        self.connection.execute(MARK, (mark, self.chance.randrange(ACCOUNTS)))
 
 
 def bank(cell: Cellular, hosts: list[str]) -> str:
