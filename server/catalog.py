@@ -11,37 +11,32 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import apsw
-import msgspec
 
 from .cluster.cell import Cell
 from .cluster.lane import Lane
 from .config import Limits
 from .errors import (
-    AlreadyExists,
     Damaged,
     NotFound,
-    NotLeading,
     Quarantined,
     Refused,
     ShareliteError,
     Unavailable,
-    UnknownOutcome,
 )
 from .life import State
+from .making import Maker
 from .memory import give_back
 from .model import Base, Edit, Mutation, Operation
-from .names import folded, valid_contract_name, valid_project_name
+from .names import valid_contract_name
 from .openings import Openings
 from .ports import Elsewhere, Replicator
-from .project import Project, Workers, to_its_end
+from .project import Project, Workers
 from .records import CONTRACT, ContractRecord, NodeRecord, ProjectRecord
-from .roll import PROJECTS, Roll, written
+from .roll import PROJECTS, Roll
 from .schema.contract import Contract
 from .shelf import CONTRACTS, Shelf, insertion
 from .storage.files import Files
@@ -54,8 +49,6 @@ from .yard import CATALOG_ID, Yard
 
 NODES = "SELECT id, incarnation, raft, peer, url FROM node"
 HAS_NODES = "SELECT 1 FROM sqlite_schema WHERE name='node'"
-#: How long whoever wants a name waits for the project that is being made with it, and the pauses in which he looks.
-MAKING_SECONDS, PAUSE = 10.0, 0.01
 
 
 class Catalog:
@@ -82,9 +75,6 @@ class Catalog:
         self._seen = Seen(files, data / "seen.db")
         self._roll = Roll()
         self._shelf = Shelf()
-        #: Projects that a task of this process is making or deleting; and whose files it is just making.
-        self._unfinished: set[str] = set()
-        self._making: set[str] = set()
         #: Why projects are not served on this node of a cell.
         self.aside: dict[str, Quarantined] = {}
         #: In a cell: until this catalog is as any other node's was when it was called. Raises NotLeading.
@@ -93,19 +83,20 @@ class Catalog:
         self.nodes: dict[str, NodeRecord] = {}
         self._own: Project | None = None
         self._openings = Openings(limits.open_projects, limits.idle_seconds, self._opening, self._closing, self._tidy)
+        self._maker = Maker(self._roll, self._yard, self._seen, self._openings, workers, self._mutate, self._lane)
         self._putting = asyncio.Lock()
         self._reopening = asyncio.Lock()
 
     async def start(self) -> None:
         """Open the catalog and finish what a crash interrupted: half-made projects go, half-deleted ones too."""
-        await self.load(await self._on(self._yard.open_catalog))
+        await self.load(await self._workers.turn(self._yard.open_catalog))
         await self.lead()
 
     async def load(self, own: Project) -> None:
         """Begin with the catalog's own project, and with what is in it."""
         self._own = own
         own.attend()
-        await self._on(self._seen.open)
+        await self._workers.turn(self._seen.open)
         await self._read_rows()
         self._openings.start()
 
@@ -113,14 +104,14 @@ class Catalog:
         """What one node of a cell does: the newest contract of the catalog itself, and what was interrupted."""
         assert self._own is not None, "start() comes first"
         await self._own.upgrade(Contract.parse(CONTRACT, "catalog"), "sharelite")
-        await self._finish()
+        await self._maker.finish()
 
     async def close(self) -> None:
         """Close every open project, then the catalog's own."""
         await self._openings.end(Unavailable("the server is going down"))
         if self._own is not None:
             await self._own.close()
-        await self._on(self._seen.close)
+        await self._workers.turn(self._seen.close)
 
     def list(self) -> Sequence[ProjectRecord]:
         return self._roll.ready()
@@ -206,83 +197,34 @@ class Catalog:
     async def create(self, name: str, contract: str | dict[str, Any], by: str, public: bool = False) -> ProjectRecord:
         """Make a project: catalog row `creating`, files, `ready`. Raises AlreadyExists, NotFound (the contract),
         ContractInvalid, Refused `invalid` (the name)."""
-        name = valid_project_name(name)
         named = contract if isinstance(contract, str) else None
         parsed = Contract.parse(self.contract(contract).document if isinstance(contract, str) else contract)
         record = ProjectRecord(secrets.token_hex(16), name, "creating", _now(), by, named, public)
-        return await self._made(record, parsed)
+        return await self._maker.make(record, parsed)
 
     async def adopt(
         self, id: str, name: str, contract: Contract, base: Base, file: Path, by: str, public: bool
     ) -> ProjectRecord:
         """Make a project whose log goes on from a base; the file, synced and on the same disk, moves into its folder.
         Raises AlreadyExists, Refused `invalid` (the name)."""
-        record = ProjectRecord(id, valid_project_name(name), "creating", _now(), by, None, public)
-        return await self._made(record, contract, (base, file))
-
-    async def _made(
-        self, record: ProjectRecord, parsed: Contract, origin: tuple[Base, Path] | None = None
-    ) -> ProjectRecord:
-        """Whoever is told that there is such a project already finds it, though others have only begun to make it."""
-        try:
-            await self._need_free(record.name)
-            return await to_its_end(self._finished(record.id, self._create(record, parsed, record.by, origin)))
-        except AlreadyExists:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(MAKING_SECONDS):
-                    while self._being_made(record.name):
-                        await asyncio.sleep(PAUSE)
-            raise
-
-    async def _create(
-        self, record: ProjectRecord, parsed: Contract, by: str, origin: tuple[Base, Path] | None = None
-    ) -> ProjectRecord:
-        self._making.add(record.id)
-        try:
-            await self._write("i", record, by)
-            look = await self._on(self._yard.make, record.id, parsed, by, self._lane(record.id), origin)
-            await self._on(self._seen.keep, record.id, look)
-        except (NotLeading, UnknownOutcome):  # whoever leads next, or opens the catalog anew, brings it to its end
-            raise
-        except BaseException:
-            await self._erase(record, by)
-            raise
-        finally:
-            self._making.discard(record.id)
-        ready = msgspec.structs.replace(record, state="ready")
-        await self._write("u", ready, by)
-        return ready
+        record = ProjectRecord(id, name, "creating", _now(), by, None, public)
+        return await self._maker.make(record, contract, (base, file))
 
     async def rename(self, project: str, name: str, by: str) -> ProjectRecord:
-        name = valid_project_name(name)
-        await self._need_free(name, but=project)
-        renamed = msgspec.structs.replace(self.record(project), name=name)
-        await self._write("u", renamed, by)
-        return renamed
+        """Raises AlreadyExists, NotFound, Refused `invalid` (the name)."""
+        return await self._maker.rename(project, name, by)
 
     async def publish(self, project: str, public: bool, by: str) -> ProjectRecord:
-        """Let anybody read the project, or nobody but those with a token."""
-        changed = msgspec.structs.replace(self.record(project), public=public)
-        await self._write("u", changed, by)
-        return changed
+        """Let anybody read the project, or nobody but those with a token. Raises NotFound."""
+        return await self._maker.publish(project, public, by)
 
     async def delete(self, project: str, by: str) -> None:
-        """Remove a project with its files; those who are on it are sent away by whoever asks. Whoever holds it has
-        some seconds to leave."""
-        await to_its_end(self._finished(project, self._delete(project, by)))
-
-    async def _delete(self, project: str, by: str) -> None:
-        record = msgspec.structs.replace(self.record(project), state="deleting")
-        await self._write("u", record, by)
-        await self._gone(record, by)
-
-    async def _gone(self, record: ProjectRecord, by: str) -> None:
-        await self.let_go(record.id)
-        await self._erase(record, by)
+        """Remove a project with its files; those who are on it are sent away by whoever asks. Raises NotFound."""
+        await self._maker.delete(project, by)
 
     async def let_go(self, project: str) -> None:
         """Close it for good, as soon as nobody holds it or they have had their time."""
-        await self._openings.retire(project, NotFound("project", project))
+        await self._maker.let_go(project)
 
     def contracts(self) -> Sequence[ContractRecord]:
         """The newest version of each."""
@@ -327,9 +269,9 @@ class Catalog:
         record = self.known(project)
         if record is None or record.state == "deleting":
             raise NotFound("project", project)
-        await self._on(self._seen.forget, project)
+        await self._workers.turn(self._seen.forget, project)
         try:
-            opened: Project = await self._on(self._yard.open, project, self._lane(project))
+            opened: Project = await self._workers.turn(self._yard.open, project, self._lane(project))
         except WRONG as problem:
             raise self._wrong(project, problem) from problem
         opened.attend()
@@ -351,10 +293,10 @@ class Catalog:
     async def _closing(self, project: Project) -> None:
         await project.close()
         if project.trouble is None:
-            await self._on(self._seen.keep, project.id, Look(project.version, project.size))
+            await self._workers.turn(self._seen.keep, project.id, Look(project.version, project.size))
 
     async def _tidy(self) -> None:
-        await self._on(give_back)
+        await self._workers.turn(give_back)
 
     async def _follow(self, project: Project, record: ProjectRecord) -> None:
         if record.contract is not None and (self._elsewhere is None or self._elsewhere.leading):
@@ -364,12 +306,12 @@ class Catalog:
 
     async def found(self, lane: Lane) -> Project:
         """The catalog's own project as it is here, behind what the cell has delivered. Raises NotHere, Damaged."""
-        found: Project = await self._on(self._yard.open, CATALOG_ID, lane)
+        found: Project = await self._workers.turn(self._yard.open, CATALOG_ID, lane)
         return found
 
     async def begin(self, lane: Lane) -> None:
         """At the leader of a new cell: make the catalog. Raises NotLeading, UnknownOutcome."""
-        await self._on(self._yard.begin_catalog, lane)
+        await self._workers.turn(self._yard.begin_catalog, lane)
 
     @property
     def own(self) -> Project | None:
@@ -386,7 +328,7 @@ class Catalog:
 
     def making(self, project: str) -> bool:
         """Whether this node is just making its files."""
-        return project in self._making
+        return self._maker.making(project)
 
     def learn(self, record: ProjectRecord) -> None:
         self._roll.put(record)
@@ -411,12 +353,12 @@ class Catalog:
     async def put_away(self, project: str, told: ShareliteError) -> None:
         """Close it, and put its files where they can be looked at: it is made anew. `told` to whoever waits for it."""
         await self._openings.retire(project, told)
-        await self._on(self._seen.forget, project)
-        await self._on(self._yard.put_away, project)
+        await self._workers.turn(self._seen.forget, project)
+        await self._workers.turn(self._yard.put_away, project)
 
     async def start_over(self) -> None:
         """Before the start: put the catalog's own files away, if they were left behind."""
-        await self._on(self._yard.start_over)
+        await self._workers.turn(self._yard.start_over)
 
     def leave_behind(self) -> None:
         """Have the next start put the catalog's own files away."""
@@ -424,76 +366,26 @@ class Catalog:
 
     async def strays(self) -> set[str]:
         """The folders that belong to no project."""
-        found: list[str] = await self._on(self._yard.folders)
+        found: list[str] = await self._workers.turn(self._yard.folders)
         return {project for project in found if self.known(project) is None}
 
     async def forget(self, project: str) -> None:
         """It was deleted: nothing of it stays here."""
         self._roll.drop(project)
         await self.let_go(project)
-        await self._on(self._seen.forget, project)
-        await self._on(self._yard.remove, project)
+        await self._workers.turn(self._seen.forget, project)
+        await self._workers.turn(self._yard.remove, project)
 
     def _lane(self, project: str) -> Lane | None:
         return None if self._cell is None else self._cell.lane(project)
 
     async def _read_rows(self) -> None:
         assert self._own is not None, "load() comes first"
-        self._roll = Roll(await self._own.read(lambda c: c.execute(PROJECTS).fetchall()))
+        self._roll.read(await self._own.read(lambda c: c.execute(PROJECTS).fetchall()))
         self._shelf = Shelf(await self._own.read(lambda c: c.execute(CONTRACTS).fetchall()))
         if await self._own.read(lambda c: c.execute(HAS_NODES).fetchall()):
             nodes: list[Any] = await self._own.read(lambda c: c.execute(NODES).fetchall())
             self.nodes = {row[0]: NodeRecord(*row) for row in nodes}
-
-    async def _finish(self) -> None:
-        """Bring to an end what nobody is at work on."""
-        for record in self._roll.unfinished():
-            if record.id in self._unfinished:
-                continue
-            lane = self._lane(record.id)
-            if lane is not None and lane.next() is not None:
-                await self.take(record.id)  # what a leader before had begun
-            if record.state == "creating" and await self._on(self._yard.is_whole, record.id):
-                await self._write("u", msgspec.structs.replace(record, state="ready"), record.by)
-            else:
-                await self._erase(record, record.by)
-
-    def _being_made(self, name: str) -> bool:
-        return any(
-            half.id in self._unfinished and folded(half.name) == folded(name) for half in self._roll.unfinished()
-        )
-
-    async def _need_free(self, name: str, but: str | None = None) -> None:
-        """Raises AlreadyExists. A project whose deletion broke off goes now: it keeps its name from nobody."""
-        for half in self._roll.unfinished():
-            broken_off = half.state == "deleting" and half.id not in self._unfinished
-            if broken_off and folded(half.name) == folded(name):
-                await to_its_end(self._finished(half.id, self._gone(half, half.by)))
-        twin = self.by_name(name)
-        if twin is not None and twin.id != but:
-            raise AlreadyExists("project", name)
-
-    async def _finished(self, project: str, work: Any) -> Any:
-        """Have it known meanwhile that somebody is at work on the project."""
-        self._unfinished.add(project)
-        try:
-            return await work
-        finally:
-            self._unfinished.discard(project)
-
-    async def _erase(self, record: ProjectRecord, by: str) -> None:
-        await self._on(self._yard.remove, record.id)  # first: on a full disk this is what makes room
-        with suppress(apsw.FullError):  # nobody asks for it any more
-            await self._on(self._seen.forget, record.id)
-        await self._mutate(Operation("d", "project", (record.id,), {}), by)
-        self._roll.drop(record.id)
-
-    async def _write(self, op: str, record: ProjectRecord, by: str) -> None:
-        try:
-            await self._mutate(written(op, record), by)
-        except Refused as refused:
-            raise AlreadyExists("project", record.name) if refused.code == "unique" else refused from None
-        self._roll.put(record)
 
     async def _mutate(self, operation: Operation, by: str) -> None:
         if self._own is None:
@@ -511,13 +403,10 @@ class Catalog:
             stopped = self._own is not None and self._own.trouble is not None and self._cell is None
             if stopped and self._own is not None:
                 await self._own.close()
-                self._own = await self._on(self._yard.open_catalog)
+                self._own = await self._workers.turn(self._yard.open_catalog)
         if stopped:
             await self._read_rows()
-            await self._finish()
-
-    async def _on(self, function: Any, *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._workers.turns, function, *args)
+            await self._maker.finish()
 
 
 def _now() -> int:

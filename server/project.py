@@ -72,6 +72,10 @@ class Workers(Struct, frozen=True):
     def of(cls, turns: Executor, reads: Executor, batches: int = BATCHES) -> Workers:
         return cls(turns, reads, Crew(turns, batches), Crew(turns, TAKES), Slots(batches))
 
+    async def turn(self, function: Callable[..., T], *args: object) -> T:
+        """Run something on a thread of `turns`."""
+        return await asyncio.get_running_loop().run_in_executor(self.turns, function, *args)
+
 
 class UpgradeReport(Struct, frozen=True):
     """What following another contract means or meant for a project."""
@@ -495,7 +499,7 @@ class Project:
         return Arrival((), ())
 
     async def _turn(self, function: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers.turns, function, *args)
+        return await self._workers.turn(function, *args)
 
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:

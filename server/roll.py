@@ -14,11 +14,16 @@ PROJECTS = "SELECT id, name, state, created, by, contract, public FROM project O
 
 
 class Roll:
-    """Every project with its record. `rows`: what `PROJECTS` gives."""
+    """Every project with its record."""
 
-    def __init__(self, rows: Iterable[Sequence[Any]] = ()) -> None:
+    def __init__(self) -> None:
         self._records: dict[str, ProjectRecord] = {}
         self._names: dict[str, str] = {}
+
+    def read(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Begin anew with what `PROJECTS` gives."""
+        self._records.clear()
+        self._names.clear()
         for id, name, state, created, by, contract, public in rows:
             self.put(ProjectRecord(id, name, state, created, by, contract, bool(public)))
 

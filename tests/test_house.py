@@ -35,6 +35,7 @@ FLOORS = (
         "definitions",
         "transactions",
         "catalog",
+        "making",
         "auth",
         "tokens",
         "following",
