@@ -12,10 +12,10 @@ it(`converges and obeys the rule of undo in ${HISTORIES} histories of up to 120 
       const world = await play(steps);
       try {
         expect(await differs(world)).toBe(undefined);
-        expect(overwritten(world)).toBe(undefined);
+        expect(overwritten(world, world.server.history)).toBe(undefined);
         expect(await moved(world)).toBe(undefined);
         expect(await differs(world)).toBe(undefined);
-        expect(overwritten(world)).toBe(undefined);
+        expect(overwritten(world, world.server.history)).toBe(undefined);
       } finally {
         world.close();
       }

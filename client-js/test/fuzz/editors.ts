@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { Draft, Store, Tree, Tx, Undo } from '../../src/api.js';
 import { keyText } from '../../src/capture/wire.js';
 import { rowDigest } from '../../src/core/digest.js';
+import type { Change } from '../../src/core/types.js';
 import { StoreError } from '../../src/errors.js';
 import { deskOf } from '../../src/store/desk.js';
 import { undoOf } from '../../src/undo/undo.js';
@@ -215,7 +216,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Step>((world) => world.upgrade()) },
 );
 
-const shown = ({ store }: Person): string => JSON.stringify(store.peek('note'), (_, value: Tree) => value);
+export const shown = ({ store }: Person): string => JSON.stringify(store.peek('note'), (_, value: Tree) => value);
 
 export async function play(steps: readonly Step[]): Promise<World> {
   const world = await World.open();
@@ -249,15 +250,18 @@ function digestOf(file: Uint8Array): string {
   return digest;
 }
 
+/** A commit as it is told to everybody. */
+export interface Committed { id?: readonly [client: string, counter: number]; changes: readonly Change[] }
+
 /**
  * A commit that takes something back of what somebody else left there: neither written or once replaced by this person,
  * nor what this person's last undo or redo brought back. (What went with a deleted row is the server's doing.)
  */
-export function overwritten(world: World): string | undefined {
+export function overwritten(world: Pick<World, 'people' | 'writers'>, history: readonly Committed[]): string | undefined {
   const undos = new Set(world.people.flatMap((person) => [...person.undos]));
   const replaced = new Map(world.people.map((person) => [person.store.status.client, person.replaced]));
   const last = new Map<string, string | undefined>();
-  for (const { id: by, changes } of world.server.history) {
+  for (const { id: by, changes } of history) {
     const deleted = new Set(changes.filter((change) => change[0] === 'd' && change[1] === 'note').map((change) => keyText(change[2])));
     for (const [op, table, key, now, old] of changes) {
       const taken = by === undefined || !undos.has(by.join(' ')) || op === 'i' || (op === 'd' && table !== 'note' && deleted.has(keyText(key.slice(0, 1))));

@@ -17,6 +17,8 @@ export class RunningServer {
   private port = 0;
   private process: ChildProcess | undefined;
   private said = '';
+  private back: () => void = () => undefined;
+  private up = new Promise<void>((resolve) => (this.back = resolve));
 
   async start(): Promise<this> {
     this.port ||= await freePort();
@@ -26,6 +28,7 @@ export class RunningServer {
     server.on('error', (error) => (this.said += String(error)));
     this.process = server;
     await this.ready();
+    this.back();
     return this;
   }
 
@@ -33,10 +36,24 @@ export class RunningServer {
   async kill(): Promise<void> {
     const server = this.process;
     if (server === undefined || server.exitCode !== null) return;
+    this.up = new Promise((resolve) => (this.back = resolve));
     const ended = new Promise((resolve) => server.once('exit', resolve));
     server.kill('SIGKILL');
     await ended;
     this.process = undefined;
+  }
+
+  /** What requests do that may be done again, also if the server is killed meanwhile: once it is back. */
+  async surely<T>(requests: () => Promise<T>): Promise<T> {
+    for (;;) {
+      await this.up;
+      try {
+        return await requests();
+      } catch (error) {
+        if (!(error instanceof TypeError && error.message === 'fetch failed')) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
   }
 
   async end(): Promise<void> {
@@ -44,12 +61,18 @@ export class RunningServer {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
+  /** `contract`: a document, or the name of one that was put. */
   async create(name: string, contract: unknown): Promise<string> {
-    const body = JSON.stringify({ name, contract });
-    const response = await fetch(`${this.url}/v1/projects`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
-    const made = (await response.json()) as { id?: string };
-    if (made.id === undefined) throw new Error(`no project was made: ${JSON.stringify(made)}`);
-    return made.id;
+    return ((await this.ask('POST', '/projects', { name, contract })) as { id: string }).id;
+  }
+
+  /** The answer to a request below `/v1`. Throws where it is an error. */
+  async ask(method: string, path: string, body?: unknown): Promise<unknown> {
+    const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
+    const response = await fetch(`${this.url}/v1${path}`, { method, ...sent });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return JSON.parse(text) as unknown;
   }
 
   /** The rows of the server, now. */
