@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sharelite.schema.contract import Contract
-from sharelite.transfer.documents import DocumentInvalid, Form, Item, NewIds, batches, items, places
+from sharelite.transfer.documents import Form, Item, NewIds, batches, items, places
+from sharelite.transfer.faults import DocumentInvalid
 from tests.roads import SCENE
 
 PLACES: dict[str, Any] = {

@@ -45,6 +45,7 @@ def fill(server: Server, file: Path, into: str, table: str | None, op: str) -> N
 def _push(server: Server, project: str, found: list[Any], batches: list[list[Any]]) -> None:
     """Each batch is a mutation with an id, so that one whose answer is lost is sent again and has one effect."""
     from ..transfer import documents
+    from ..transfer.faults import DocumentFault
 
     client, done, version = secrets.token_hex(16), 0, 0
     with _progress() as progress:
@@ -54,7 +55,7 @@ def _push(server: Server, project: str, found: list[Any], batches: list[list[Any
             status, answer = server.push(project, body, TRIES, WAIT_SECONDS)
             if status != 200:
                 error = answer["error"]
-                faults = documents.places(batch, error["errors"]) or [documents.DocumentFault("", error["message"])]
+                faults = documents.places(batch, error["errors"]) or [DocumentFault("", error["message"])]
                 rest = "nothing was written" if not done else f"{done:,} of {len(found):,} rows were written before it"
                 listed = "\n  ".join(map(str, faults[:SHOWN]))
                 raise CannotImport(f"the server refused ({error['code']}), and {rest}:\n  {listed}")

@@ -14,15 +14,15 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from ..errors import Refused, ShareliteError
+from ..errors import Refused
 from ..model import Key, Row
-from ..schema.column import Column, WrongValue
 from ..schema.contract import Contract
 from ..schema.plain import plain_name
 from ..schema.table import Table
 from ..schema.tree import flatten
 from ..sync import wire
-from . import commas
+from . import commas, csvrows, geojson, jsontext
+from .faults import DocumentFault, DocumentInvalid, Trees
 
 Form = Literal["csv", "json", "ndjson", "geojson", "zip"]
 FORMS: dict[str, Form] = {
@@ -33,37 +33,8 @@ FORMS: dict[str, Form] = {
     ".geojson": "geojson",
     ".zip": "zip",
 }
-MOST_FAULTS = 20
 #: Bytes of all files of an archive.
 MOST_UNPACKED = 4 << 30
-#: Where a point's coordinates may go: the last names of two columns (and a third for the height).
-POINTS = (("lon", "lat"), ("lng", "lat"), ("longitude", "latitude"), ("x", "y"))
-HEIGHTS = ("altitude", "elevation", "height", "alt", "z")
-GEOMETRIES = ("geometry", "geom", "shape", "the_geom")
-
-
-class DocumentFault(Struct, frozen=True):
-    """One thing that is wrong, and where: `line 7`, `/3/name`."""
-
-    place: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
-
-
-class DocumentInvalid(ShareliteError):
-    """A document that does not fit; nothing of it has been sent."""
-
-    code = "invalid"
-
-    def __init__(self, faults: Sequence[DocumentFault]) -> None:
-        self.places = tuple(faults)
-
-    def __str__(self) -> str:
-        more = len(self.places) - MOST_FAULTS
-        shown = "\n  ".join(map(str, self.places[:MOST_FAULTS]))
-        return f"the document does not fit:\n  {shown}" + (f"\n  ... and {more:,} more" if more > 0 else "")
 
 
 class Item(Struct, frozen=True):
@@ -154,7 +125,7 @@ def _change(table: Table, row: Row, op: str) -> list[Any]:
 
 
 def _tree(content: bytes, contract: Contract, op: str, new: NewIds, faults: list[DocumentFault]) -> Iterator[Item]:
-    document = _json(content, faults)
+    document = jsontext.read(content, faults)
     if not isinstance(document, dict):
         faults.append(DocumentFault("/", "a whole project is an object of its parts; for a list of rows say --table"))
         return
@@ -196,7 +167,7 @@ def _archive(content: bytes, contract: Contract, op: str, new: NewIds, faults: l
         file = files[table.name]
         if file not in there:
             continue
-        for place, tree in _from_csv(archive.read(file), table, faults):
+        for place, tree in csvrows.rows(archive.read(file), table, faults):
             item = _item(contract, table, f"{file}, {place}", tree, op, new, faults)
             if item is not None:
                 yield item
@@ -221,33 +192,12 @@ def _parents_first(contract: Contract) -> list[Table]:
     return list(done.values())
 
 
-# Rows of one table.
-
-_Trees = Iterator[tuple[str, Any]]
-
-
-def _json(content: bytes, faults: list[DocumentFault]) -> Any:
-    try:
-        return json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
-    except UnicodeDecodeError as problem:
-        faults.append(DocumentFault(f"byte {problem.start}", "is not UTF-8 text"))
-    except json.JSONDecodeError as problem:
-        faults.append(DocumentFault(f"line {problem.lineno}, column {problem.colno}", problem.msg))
-    except (ValueError, RecursionError) as problem:
-        faults.append(DocumentFault("the document", str(problem)))
-    return None
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON number")
-
-
-def _from_json(content: bytes, table: Table, faults: list[DocumentFault]) -> _Trees:
-    document = _json(content, faults)
+def _rows(content: bytes, table: Table, faults: list[DocumentFault]) -> Trees:
+    document = jsontext.read(content, faults)
     if faults:
         return
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
-        yield from _features(document, table, faults)
+        yield from geojson.features(document, table, faults)
     elif table.singleton:
         yield "/", document
     elif isinstance(document, list):
@@ -256,208 +206,21 @@ def _from_json(content: bytes, table: Table, faults: list[DocumentFault]) -> _Tr
         faults.append(DocumentFault("/", "a list of rows is needed; a whole project goes without --table"))
 
 
-def _from_lines(content: bytes, table: Table, faults: list[DocumentFault]) -> _Trees:
+def _lines(content: bytes, table: Table, faults: list[DocumentFault]) -> Trees:
     for number, line in enumerate(content.splitlines(), 1):
         if not line.strip():
             continue
         try:
-            yield f"line {number}", json.loads(line.decode(), parse_constant=_no_number)
+            yield f"line {number}", json.loads(line.decode(), parse_constant=jsontext.no_number)
         except (ValueError, RecursionError) as problem:
             faults.append(DocumentFault(f"line {number}", str(problem)))
 
 
-def _from_csv(content: bytes, table: Table, faults: list[DocumentFault]) -> _Trees:
-    """A line of names, which may be dotted; what is empty is absent."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        faults.append(DocumentFault(f"line {content.count(10, 0, problem.start) + 1}", "is not UTF-8 text"))
-        return
-    names: list[str] | None = None
-    columns: list[Column | None] = []
-    try:
-        for number, cells in commas.read(text):
-            if names is None:
-                names = [cell.text for cell in cells]
-                columns = _columns(table, names, faults)
-                continue
-            place = f"line {number}"
-            if cells == [NOTHING] and not _says_something(columns):
-                continue
-            if len(cells) != len(names):
-                faults.append(DocumentFault(place, f"has {len(cells)} values, the first line has {len(names)} names"))
-                continue
-            yield place, _from_cells(columns, cells, place, faults)
-    except commas.NoCommas as problem:
-        faults.append(DocumentFault(f"line {problem.line}", problem.message))
-    if names is None:
-        faults.append(DocumentFault("line 1", "the names of the columns are needed"))
-
-
-NOTHING = commas.Cell("", False)
-
-
-def _says_something(columns: Sequence[Column | None]) -> bool:
-    """Whether an empty line is a row: one whose only value is NULL."""
-    return len(columns) == 1 and columns[0] is not None and not columns[0].required
-
-
-def _columns(table: Table, names: Sequence[str], faults: list[DocumentFault]) -> list[Column | None]:
-    known = {column.origin: column for column in table.columns.values()} | dict(table.columns)
-    found = [known.get(name) or known.get(name.strip()) for name in names]
-    for name, column in zip(names, found, strict=True):
-        if column is None:
-            faults.append(DocumentFault("line 1", f"{table.name} has no property {name!r}; it has {', '.join(known)}"))
-    return found
-
-
-def _from_cells(
-    columns: Sequence[Column | None], cells: Sequence[commas.Cell], place: str, faults: list[DocumentFault]
-) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for column, cell in zip(columns, cells, strict=True):
-        if column is None or (cell.text == "" and not (cell.in_quotes and _may_be_empty(column))):
-            continue
-        try:
-            _put(tree, column.path or (column.name,), _from_cell(column, cell))
-        except (ValueError, WrongValue) as problem:
-            faults.append(DocumentFault(f"{place}, {column.pointer}", str(problem)))
-    return tree
-
-
-def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    for step in path[:-1]:
-        tree = tree.setdefault(step, {})
-    tree[path[-1]] = value
-
-
-def _may_be_empty(column: Column) -> bool:
-    return column.form == "base64" or _takes_text(column)
-
-
-def _takes_text(column: Column) -> bool:
-    if column.form == "plain":
-        return column.type == "TEXT" or "string" in column.kinds
-    return column.form == "any"
-
-
-def _from_cell(column: Column, cell: commas.Cell) -> Any:
-    """A cell of CSV as the value that the column takes. Raises ValueError."""
-    text = cell.text
-    if column.form == "base64" or (column.form == "plain" and column.type == "TEXT"):
-        return text
-    if column.form == "boolean":
-        if text.lower() not in BOOLEANS:
-            raise ValueError(f"true or false is needed, not {text[:80]!r}")
-        return BOOLEANS[text.lower()]
-    if column.form == "json":
-        return json.loads(text, parse_constant=_no_number)
-    if cell.in_quotes and _takes_text(column):
-        return text
-    if column.form == "any" and (found := commas.bytes_of(cell)) is not None:
-        return found
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    if _takes_text(column):
-        return text
-    raise ValueError(f"a number is needed, not {text[:80]!r}")
-
-
-BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-
-
-# GeoJSON (RFC 7946).
-
-
-def _from_geojson(content: bytes, table: Table, faults: list[DocumentFault]) -> _Trees:
-    document = _json(content, faults)
-    if faults:
-        return
-    if isinstance(document, dict) and document.get("type") == "Feature":
-        document = {"features": [document]}
-    yield from _features(document, table, faults)
-
-
-def _features(document: Any, table: Table, faults: list[DocumentFault]) -> _Trees:
-    features = document.get("features") if isinstance(document, dict) else None
-    if not isinstance(features, list):
-        faults.append(DocumentFault("/", "GeoJSON is needed: a FeatureCollection, or a Feature"))
-        return
-    home = _Home(table)
-    for number, feature in enumerate(features):
-        place = f"/features/{number}"
-        if not isinstance(feature, dict):
-            faults.append(DocumentFault(place, "a feature is an object"))
-            continue
-        try:
-            yield place, home.tree(feature)
-        except ValueError as problem:
-            faults.append(DocumentFault(place, str(problem)))
-
-
-class _Home:
-    """Where a table keeps what a feature says: properties by their names, a point in two columns, any other geometry
-    as its JSON value."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self._names = {column.origin.lower(): column for column in table.properties}
-        self._names |= {column.name.lower(): column for column in table.properties}
-        self._point = self._found_point()
-        self._geometry = next((self._names[name] for name in GEOMETRIES if name in self._names), None)
-        key = [table.columns[name] for name in table.own]
-        self._id = key[0] if len(key) == 1 and key[0].path else None
-
-    def tree(self, feature: Mapping[str, Any]) -> dict[str, Any]:
-        tree: dict[str, Any] = {}
-        properties = feature.get("properties") or {}
-        if not isinstance(properties, dict):
-            raise ValueError("`properties` is an object")
-        for name, value in properties.items():
-            column = self._names.get(name.lower())
-            if column is not None and value is not None:
-                _put(tree, column.path, value)
-        if "id" in feature and self._id is not None and self._id.path[0] not in tree:
-            known = feature["id"]
-            _put(tree, self._id.path, str(known) if self._id.type == "TEXT" else known)
-        if feature.get("geometry") is not None:
-            self._place(tree, feature["geometry"])
-        return tree
-
-    def _place(self, tree: dict[str, Any], geometry: Any) -> None:
-        kind = geometry.get("type") if isinstance(geometry, dict) else None
-        if kind == "Point" and self._point is not None:
-            at = geometry.get("coordinates")
-            if not isinstance(at, list) or len(at) < 2:
-                raise ValueError("a point has two or three coordinates")
-            for column, value in zip(self._point, at, strict=False):
-                _put(tree, column.path, value)
-        elif self._geometry is not None:
-            value = geometry if self._geometry.form == "json" else json.dumps(geometry, separators=(",", ":"))
-            _put(tree, self._geometry.path, value)
-        else:
-            needed = "two numbers such as lon and lat" if kind == "Point" else "a property `geometry` of any JSON value"
-            raise ValueError(f"{self._table.name} has no place for a {kind}: {needed}")
-
-    def _found_point(self) -> tuple[Column, ...] | None:
-        numbers = {column.name.lower(): column for column in self._table.properties if column.type == "REAL"}
-        for first, second in POINTS:
-            for name, column in numbers.items():
-                above = name.removesuffix(first)
-                if name == above + first and above + second in numbers and above[-1:] in ("", "."):
-                    heights = [numbers[above + word] for word in HEIGHTS if above + word in numbers]
-                    return (column, numbers[above + second], *heights[:1])
-        return None
-
-
-READERS: dict[str, Callable[[bytes, Table, list[DocumentFault]], _Trees]] = {
-    "csv": _from_csv,
-    "json": _from_json,
-    "ndjson": _from_lines,
-    "geojson": _from_geojson,
+READERS: dict[str, Callable[[bytes, Table, list[DocumentFault]], Trees]] = {
+    "csv": csvrows.rows,
+    "json": _rows,
+    "ndjson": _lines,
+    "geojson": geojson.rows,
 }
 
 
