@@ -13,7 +13,7 @@ import apsw
 from .files import Files, Role
 from .images import FOLDER
 from .kept import Kept
-from .overlay import NOWHERE, Mark, Overlay, WalPages
+from .overlay import NOWHERE, Mark, Overlay, Walked, WalPages
 
 SETTLE_MS = 200
 #: The condition lets SQLite take the newest from the index instead of reading the whole log.
@@ -36,6 +36,8 @@ class Databases:
         #: Where in the write-ahead log the newest image was taken; what is before is in it.
         self._published_at = NOWHERE
         self._kept_up_to = NOWHERE
+        #: Of the write-ahead log, by whoever makes images: one at a time.
+        self._walked = Walked()
         #: Counts the files that have been data.db; a reader of an earlier one must be opened again.
         self.generation = 0
 
@@ -51,7 +53,7 @@ class Databases:
         """The one connection that applies; stays open until `close`."""
         connection = self._files.data(self.data_path, "apply")
         connection.set_wal_hook(self._grown)
-        self._writer = connection
+        self._writer, self._walked = connection, Walked()
         return connection
 
     def log(self) -> apsw.Connection:
@@ -158,8 +160,8 @@ class Databases:
 
     def overlay(self, seq: int) -> Overlay:
         """The database right after the writer's last commit, which took it to this seq. The caller has begun a read
-        transaction before, and closes it after."""
-        return Overlay(self._files, self.data_path, self._frames(), seq)
+        transaction before, and closes it after; there is one at a time."""
+        return Overlay(self._files, self.data_path, self._frames(), seq, self._walked)
 
     def published(self, seq: int, mark: Mark) -> None:
         """The image of a seq is durable, and was taken at this place of the write-ahead log. Raises OSError."""

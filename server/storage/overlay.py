@@ -40,6 +40,17 @@ class Mark(NamedTuple):
 NOWHERE = Mark(b"", 0)
 
 
+class Walked:
+    """What is known of a write-ahead log's frames. It outlives an image: each frame is looked at once."""
+
+    def __init__(self) -> None:
+        self.upto = NOWHERE
+        #: The last frame of each page, counted from 1.
+        self.last: dict[int, int] = {}
+        #: Pages of the database after the last frame; 0: there is none.
+        self.size = 0
+
+
 class WalPages:
     """Which pages the first frames of a write-ahead log hold.
 
@@ -47,49 +58,56 @@ class WalPages:
     rolled-back transaction and are not looked at. Making one costs nothing: the frames are read by whoever asks first.
     """
 
-    def __init__(self, path: Path, frames: int) -> None:
+    def __init__(self, path: Path, frames: int, walked: Walked | None = None) -> None:
+        """`walked`: of the same file, and nobody else's meanwhile; what is looked at is added."""
         self._path = path
         self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if frames else -1
         self.mark = Mark(os.pread(self._handle, 8, 16), frames) if frames else NOWHERE
-        #: The last frame of each page, counted from 1; None until they were read.
-        self._last: dict[int, int] | None = None
-        self._size = 0
+        self._known = walked or Walked()
 
     @property
     def size(self) -> int:
         """How many pages the database has after the last of all; 0: as many as its file. Raises Damaged."""
-        self._walked()
-        return self._size
+        return self._walked().size
 
     def since(self, earlier: Mark) -> set[int]:
         """The pages that frames behind an earlier mark hold; all of them where the log has started over since. Raises
         Damaged."""
         first = earlier.frames if earlier.salts == self.mark.salts else 0
-        if self._last is None:
+        if self._known.upto != self.mark:
             return {number for _, number, _ in self._heads(first)}
-        return {page for page, frame in self._last.items() if frame > first}
+        return {page for page, frame in self._known.last.items() if frame > first}
 
     def page(self, number: int) -> bytes | None:
         """The newest content of a page; None where it is in the main file. Raises Damaged."""
-        frame = self._walked().get(number)
+        frame = self._walked().last.get(number)
         if frame is None:
             return None
-        return os.pread(self._handle, PAGE_SIZE, WAL_HEADER + (frame - 1) * FRAME + FRAME_HEAD)
+        content = os.pread(self._handle, FRAME, WAL_HEADER + (frame - 1) * FRAME)
+        found, _, salts = HEAD.unpack_from(content) if len(content) == FRAME else (0, 0, b"")
+        if (found, salts) != (number, self.mark.salts):
+            raise self._foreign(frame)
+        return content[FRAME_HEAD:]
 
     def close(self) -> None:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
 
-    def _walked(self) -> dict[int, int]:
-        if self._last is None:
-            last: dict[int, int] = {}
-            for frame, number, size in self._heads(0):
-                last[number], self._size = frame, size
-            if last and not self._size:
-                raise Damaged(str(self._path), f"frame {self.mark.frames} ends no transaction")
-            self._last = last
-        return self._last
+    def _walked(self) -> Walked:
+        known, mark = self._known, self.mark
+        if known.upto == mark:
+            return known
+        goes_on = known.upto.salts == mark.salts and known.upto.frames < mark.frames
+        last, size = (known.last, known.size) if goes_on else ({}, 0)
+        new: dict[int, int] = {}
+        for frame, number, pages in self._heads(known.upto.frames if goes_on else 0):
+            new[number], size = frame, pages
+        if mark.frames and not size:
+            raise Damaged(str(self._path), f"frame {mark.frames} ends no transaction")
+        last.update(new)
+        known.last, known.size, known.upto = last, size, mark
+        return known
 
     def _heads(self, behind: int) -> Iterator[tuple[int, int, int]]:
         """Of the frames behind so many: their number, their page, and the pages of the database at a commit."""
@@ -100,9 +118,12 @@ class WalPages:
                 whole = len(piece) >= place * FRAME + FRAME_HEAD
                 page, size, salts = HEAD.unpack_from(piece, place * FRAME) if whole else (0, 0, b"")
                 if salts != self.mark.salts:
-                    whose = f"frame {first + place + 1} of {self.mark.frames} is not of this write-ahead log"
-                    raise Damaged(str(self._path), whose)
+                    raise self._foreign(first + place + 1)
                 yield first + place + 1, page, size
+
+    def _foreign(self, frame: int) -> Damaged:
+        whose = f"frame {frame} of {self.mark.frames} is not of this write-ahead log"
+        return Damaged(str(self._path), whose)
 
 
 class Overlay:
@@ -111,8 +132,8 @@ class Overlay:
     Making one takes no longer for a long write-ahead log than for a short one: the turn that does it holds up commits.
     """
 
-    def __init__(self, files: Files, path: Path, frames: int, seq: int) -> None:
-        self._wal = WalPages(path.with_name(path.name + "-wal"), frames)
+    def __init__(self, files: Files, path: Path, frames: int, seq: int, walked: Walked | None = None) -> None:
+        self._wal = WalPages(path.with_name(path.name + "-wal"), frames, walked)
         self._main: RandomAccess = files.main_file(path)
         self._counter = (seq % 2**32).to_bytes(4, "big")
         self._pages = 0
