@@ -274,12 +274,14 @@ class Project:
 
     async def _publish(self) -> Image:
         finish = self._publisher.finish
-        async with self._turns.own():
-            try:
-                pinned = await self._entered(self._publisher.begin)
-            except NotLeading:
-                finish, pinned = self._publisher.show, await self._tried(self._publisher.here)
+        pinned = await self.readers.run(self._publisher.ready)
         try:
+            async with self._turns.own():
+                try:
+                    await self._entered(partial(self._publisher.begin, pinned))
+                except NotLeading:
+                    finish = self._publisher.show
+                    await self._tried(partial(self._publisher.here, pinned))
             image = await self.readers.run(self._publisher.make, pinned)
             async with self._turns.own():
                 await self._entered(partial(finish, pinned, image))

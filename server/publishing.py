@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import apsw
@@ -40,26 +40,35 @@ class NotPublished(Unavailable):
 
 
 class Pinned:
-    """The database at one seq, for as long as it takes to read it: nothing that comes later can be seen here."""
+    """The database at one seq, once `pin` has said which: nothing that comes later can be seen here.
 
-    def __init__(self, databases: Databases, seq: int, at: int) -> None:
-        """Right after the commit of that seq, on the thread that made it. Raises Unavailable if data.db is behind."""
-        self.at = at
+    It is opened before the turn, which holds up commits, and closed by whoever opened it.
+    """
+
+    seq: int
+    version: int
+    at: int
+    overlay: Overlay
+
+    def __init__(self, databases: Databases) -> None:
+        self._databases, self._generation = databases, databases.generation
+        self._stack = ExitStack()
         self._reader = databases.data("read")
-        try:
-            self._reader.execute("BEGIN")
-            position: Any = self._reader.execute(POSITION).fetchone()
-            self.seq, self.version = (int.from_bytes(number, "big") for number in position)
-            if self.seq != seq:
-                raise Unavailable("data.db is behind its log", 5.0)
-            self.overlay: Overlay = databases.overlay(seq)
-        except BaseException:
-            self._reader.close()
-            raise
+        self._stack.callback(self._reader.close)
+        self._reader.execute(POSITION).fetchall()  # SQLite reads the schema here, not in the turn
+
+    def pin(self, seq: int, at: int) -> None:
+        """Right after the commit of that seq, on the thread that made it. Raises Unavailable where data.db is behind,
+        or is another file by now."""
+        self._reader.execute("BEGIN")
+        position: Any = self._reader.execute(POSITION).fetchone()
+        self.seq, self.version = (int.from_bytes(number, "big") for number in position)
+        if (self.seq, self._databases.generation) != (seq, self._generation):
+            raise Unavailable("data.db is behind its log", 5.0)
+        self.overlay, self.at = self._stack.enter_context(self._databases.overlay(seq)), at
 
     def close(self) -> None:
-        self.overlay.__exit__(None, None, None)
-        self._reader.close()
+        self._stack.close()
 
 
 class Publisher:
@@ -82,7 +91,7 @@ class Publisher:
             yield connection
 
     def settle(self) -> None:
-        """On a worker: what was broken off is published as the log says, or forgotten."""
+        """While nothing is published: what was broken off is published as the log says, or forgotten."""
         if self.images.staged():
             reader = self._databases.log_reader()
             try:
@@ -98,9 +107,16 @@ class Publisher:
             logger.error("project %s: %s; everything is hashed again", self._databases.project, problem)
             return None
 
-    def begin(self) -> Pinned:
+    def ready(self) -> Pinned:
+        """On a reader's thread: what `begin` or `here` pins. Whoever asked closes it."""
+        try:
+            self.settle()
+            return Pinned(self._databases)
+        except (Damaged, OSError, apsw.Error) as problem:
+            raise NotPublished(str(problem)) from problem
+
+    def begin(self, pinned: Pinned) -> None:
         """In a turn: the `publish` entry, and the database as it leaves it."""
-        self.settle()
         at = 0
 
         def entry(position: Any, now: int) -> Entry:
@@ -109,11 +125,11 @@ class Publisher:
             return Entry(position.seq + 1, position.version, now, kind="publish")
 
         position = self._road.enter(entry)
-        return self._pin(position.seq, at)
+        self._pin(pinned, position.seq, at)
 
-    def here(self) -> Pinned:
+    def here(self, pinned: Pinned) -> None:
         """In a turn: the database as it is on this node, where another one leads."""
-        return self._pin(self._road.position.seq, time.time_ns() // 1_000_000)
+        self._pin(pinned, self._road.position.seq, time.time_ns() // 1_000_000)
 
     def show(self, pinned: Pinned, image: Image) -> None:
         """In a turn: let an image be had from this node. Its bytes are those that any node has at this seq."""
@@ -128,9 +144,7 @@ class Publisher:
         """On a reader's thread: hash and store what changed, and the manifest. Raises NotPublished."""
         try:
             with self._chunks.batch() as batch:
-                manifest = self._manifest(pinned, self._hashed(pinned, batch))
-                batch.finish()
-                return self.images.stage(manifest)
+                return self.images.stage(self._manifest(pinned, self._hashed(pinned, batch)), batch)
         except OSError as problem:
             full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
             why = "the disk is full" if full else f"{problem.strerror or problem}"
@@ -150,9 +164,9 @@ class Publisher:
             raise
         self.show(pinned, image)
 
-    def _pin(self, seq: int, at: int) -> Pinned:
+    def _pin(self, pinned: Pinned, seq: int, at: int) -> None:
         try:
-            return Pinned(self._databases, seq, at)
+            pinned.pin(seq, at)
         except (Damaged, OSError, apsw.Error) as problem:
             raise NotPublished(str(problem)) from problem
 

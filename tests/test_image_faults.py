@@ -63,7 +63,7 @@ def right(here: Story, folder: Path) -> None:
         assert plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     for first in (20, 60):
         here.write(first, 2)
-        pinned = here.publisher.begin()
+        pinned = here.begin()
         whole = hash_of(here.files, pinned.seq)
         image = here.publisher.make(pinned)
         here.publisher.finish(pinned, image)
@@ -107,7 +107,8 @@ def test_a_full_disk_at_any_step_is_told_and_mended(
         steps.count, steps._at = 0, step
         pinned = None
         try:
-            pinned = here.publisher.begin()
+            pinned = here.publisher.ready()
+            here.publisher.begin(pinned)
             here.publisher.finish(pinned, here.publisher.make(pinned))
         except NotJudged:
             pass

@@ -14,8 +14,9 @@ import apsw
 import pytest
 
 from sharelite.cluster.alone import Alone
+from sharelite.errors import Unavailable
 from sharelite.founding import misread
-from sharelite.publishing import NotPublished, Publisher
+from sharelite.publishing import NotPublished, Pinned, Publisher
 from sharelite.road import Road
 from sharelite.schema.contract import Contract
 from sharelite.storage.databases import Databases
@@ -51,6 +52,11 @@ class Story:
     def publish(self) -> Image:
         return publish(self.publisher)
 
+    def begin(self) -> Pinned:
+        pinned = self.publisher.ready()
+        self.publisher.begin(pinned)
+        return pinned
+
     def content(self, image: Image) -> bytes:
         return content(self.publisher, image)
 
@@ -62,8 +68,9 @@ class Story:
 
 
 def publish(publisher: Publisher) -> Image:
-    pinned = publisher.begin()
+    pinned = publisher.ready()
     try:
+        publisher.begin(pinned)
         image = publisher.make(pinned)
         publisher.finish(pinned, image)
         return image
@@ -153,11 +160,44 @@ def test_what_begins_an_image_reads_nothing_of_a_long_write_ahead_log(
             return os.pread(handle, length, offset)
 
         monkeypatch.setattr("sharelite.storage.overlay.os", SimpleNamespace(**{**vars(os), "pread": counted}))
-        pinned = here.publisher.begin()
+        pinned = here.begin()
         assert sum(reads) <= 8
         here.publisher.finish(pinned, here.publisher.make(pinned))
         assert sum(reads) > 500 * 4096
         pinned.close()
+
+
+def test_an_image_reads_only_the_frames_that_no_image_before_it_has_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I20
+    with story(tmp_path) as here:
+        here.write(0, 300, any="x" * 4000)
+        here.publish()
+        read: list[int] = []
+
+        def counted(handle: int, length: int, offset: int) -> bytes:
+            read.append(length)
+            return os.pread(handle, length, offset)
+
+        monkeypatch.setattr("sharelite.storage.overlay.os", SimpleNamespace(**{**vars(os), "pread": counted}))
+        here.write(7, 1)
+        pinned = here.begin()
+        image = here.publisher.make(pinned)
+        assert here.files.wal_pages() > 300 and sum(read) < 200 * 4120
+        assert image.hash == hash_of(here.files, pinned.seq)
+        here.publisher.finish(pinned, image)
+        pinned.close()
+
+
+def test_what_was_opened_before_data_db_was_replaced_is_no_image(tmp_path: Path) -> None:  # I16
+    with story(tmp_path) as here:
+        here.write(0, 5)
+        pinned = here.publisher.ready()
+        here.files.generation += 1
+        with pytest.raises(Unavailable):
+            here.publisher.begin(pinned)
+        pinned.close()
+        assert here.publisher.images.names() == [] and here.publish().manifest.version == 6
 
 
 def test_a_write_ahead_log_that_ends_early_or_is_another_publishes_nothing(tmp_path: Path) -> None:  # I14
@@ -165,7 +205,7 @@ def test_a_write_ahead_log_that_ends_early_or_is_another_publishes_nothing(tmp_p
         here.write(0, 20)
         wal = tmp_path / "data.db-wal"
         for harm in ("short", "other"):
-            pinned, whole = here.publisher.begin(), wal.read_bytes()
+            pinned, whole = here.begin(), wal.read_bytes()
             wal.write_bytes(whole[:-5000] if harm == "short" else whole[:40] + bytes(8) + whole[48:])
             with pytest.raises(NotPublished, match=r"frame \d+ of \d+ is not of this write-ahead log"):
                 here.publisher.make(pinned)
@@ -233,10 +273,10 @@ class Replica:
 
 
 def hash_of(files: Databases, seq: int) -> str:
-    """The hash of the image right here, with everything hashed."""
+    """The hash of the image right here, with everything looked at and hashed."""
     reader = files.data("read")
     reader.execute("BEGIN; SELECT * FROM sqlite_schema").fetchall()
-    with files.overlay(seq) as overlay:
+    with Overlay(files._files, files.data_path, files._frames(), seq) as overlay:
         pieces = [overlay.chunk(index) for index in range((overlay.size + CHUNK - 1) // CHUNK)]
     reader.close()
     return hashlib.sha256(b"".join(hashlib.sha256(piece).digest() for piece in pieces)).hexdigest()

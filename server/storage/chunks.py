@@ -190,13 +190,14 @@ class Batch:
                 self._settle()
         return digest
 
-    def finish(self) -> None:
-        """Make what was put durable."""
-        self._settle()
+    def finish(self, *beside: Path) -> None:
+        """Make what was put durable, and the bytes of some files beside it: the disk takes together what comes
+        together."""
+        self._settle(*beside)
         self._files.sync_folder(self._chunks._folder)
 
-    def _settle(self) -> None:
-        self._files.sync_all(self._waiting.values())
+    def _settle(self, *beside: Path) -> None:
+        self._files.sync_all([*self._waiting.values(), *beside])
         for digest, path in self._waiting.items():
             self._files.rename(path, self._chunks.path(digest))
         self._waiting.clear()

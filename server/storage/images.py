@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..config import ImagePolicy
 from ..errors import Damaged
-from .chunks import Chunks
+from .chunks import NEW, Batch, Chunks
 from .files import Files
 from .manifest import Image, Manifest, Name, decode, encode, name_of, parse_name
 from .retention import Shown, retired
@@ -92,18 +92,27 @@ class Images:
                 return self._cache.get(self._key(name))
         return None
 
-    def stage(self, manifest: Manifest) -> Image:
-        """Make a manifest durable whose chunks are; it is not to be seen yet. Raises OSError."""
+    def stage(self, manifest: Manifest, batch: Batch) -> Image:
+        """Make a manifest durable, after its chunks; it is not to be seen yet. Raises OSError."""
         image = Image(manifest, manifest.hash)
         self._files.make_folder(self._folder)
-        self._files.write(self._staged(name_of(image)), encode(manifest))
+        staged = self._staged(name_of(image))
+        beside = staged.with_name(f"{staged.name}{NEW}")
+        try:
+            self._files.make(beside, encode(manifest))
+            batch.finish(beside)
+            self._files.rename(beside, staged)
+        except BaseException:
+            self._files.unlink(beside)
+            raise
+        self._files.sync_folder(self._folder)
         return image
 
     def publish(self, image: Image) -> None:
-        """The log says that it is published: let it be seen. Raises OSError; then `settle` does it later."""
+        """The log says that it is published: let it be seen. Raises OSError; then `settle` does it later, as it does
+        where the new name is lost with the power."""
         name = name_of(image)
         self._files.rename(self._staged(name), self._folder / str(name))
-        self._files.sync_folder(self._folder)
         with self._lock:
             self._names = None
         self._cache.put(self._key(name), image)
