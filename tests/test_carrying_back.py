@@ -212,6 +212,9 @@ def test_exports_have_the_triggers_behind_the_rows(server: Serving, tmp_path: Pa
             plain.execute("UPDATE part SET name = 'two'")
             plain.execute("INSERT INTO gone VALUES ('fits')")
             assert plain.execute("SELECT name, changed FROM part").fetchall() == [("two", 1)]
+    assert "-- left out: trigger housed: no such column: _key" in (tmp_path / "kept.sql").read_text()
+    told = run(server, "export", "kept", "-o", str(tmp_path / "kept.db"))
+    assert told.stderr.splitlines()[-1] == "left out: trigger housed: no such column: _key"
     again = done(server, "import", str(tmp_path / "kept.db"), "--name", "kept again", "--triggers").strip()
     contract = server.http.get(f"/v1/projects/{again}/contract").json()
     assert "counted" in str(contract)

@@ -90,7 +90,7 @@ def test_a_random_file_comes_out_as_it_went_in(given: list[Any]) -> None:  # J1,
         build(folder / "in.db", folder / "base.db", 60.0, lambda phase, done, of: None)
         for form in ("db", "sql"):
             with open(folder / f"out.{form}", "wb") as out:
-                write(folder / "base.db", form, out)
+                write(folder / "base.db", form, out, lambda left: None)
         assert content(folder / "out.db") == content(folder / "in.db")
         back = sqlite3.connect(folder / "back.db")
         back.executescript((folder / "out.sql").read_bytes().decode())
@@ -131,7 +131,7 @@ def test_a_random_file_comes_back_from_its_csv(given: list[Any]) -> None:  # J11
         made = build(folder / "in.db", folder / "base.db", 60.0, lambda phase, done, of: None)
         contract = Contract.parse(made.contract)
         with open(folder / "out", "wb") as out:
-            write(folder / "base.db", "csv", out)
+            write(folder / "base.db", "csv", out, lambda left: None)
         before = apsw.Connection(str(folder / "base.db"))
         after = from_csv(contract, (folder / "out").read_bytes())
         assert values(after, contract) == values(before, contract)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -48,7 +49,10 @@ def export(project: str, form: str | None, output: Path | None, url: str, token:
                 os.replace(beside, target)
             finally:
                 beside.unlink(missing_ok=True)
+            left = json.loads(answer.headers.get("sharelite-left-out", "[]"))
     click.echo(str(target))
+    for trigger in left:
+        click.echo(f"left out: trigger {trigger['trigger']}: {trigger['reason']}", err=True)
 
 
 def _by_ending(output: Path | None) -> str:

@@ -51,6 +51,7 @@ def _export() -> JSON:
     kinds = ("vnd.sqlite3", "sql", "json", "zip", "x-ndjson")
     content: JSON = {kind: {"schema": {}} for kind in (*(f"application/{kind}" for kind in kinds), "text/csv")}
     headers = {name: FILE_HEADERS[name] for name in ("Sharelite-Version", "Sharelite-Epoch")}
+    headers["Sharelite-Left-Out"] = {"schema": TEXT, "description": "JSON: the triggers that stay out, with the reason"}
     return {"description": "The export", "headers": headers, "content": content}
 
 

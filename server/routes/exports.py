@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,6 +19,8 @@ from .house import house
 if TYPE_CHECKING:
     from ..project import Project
 
+#: Of what an export does without, so many are named, with so many characters of each.
+MOST, LONGEST = 20, 100
 #: Ending and media type of each form; CSV of several tables comes as a ZIP archive.
 FORMS = {
     "db": (".db", "application/vnd.sqlite3"),
@@ -38,17 +41,25 @@ async def export(request: Request) -> Response:
     ending, kind = FORMS[form]
     async with AsyncExitStack() as held:
         project = await held.enter_async_context(here.catalog.hold(record.id))
+        left: dict[str, str] = {}
         if form == "ndjson":
             version, content = project.version, lines(project, 0, project.version)
         else:
-            version, exported = await here.exports.export(project, form)  # type: ignore[arg-type]
-            content = await _begun(exported)
+            made = await here.exports.export(project, form)  # type: ignore[arg-type]
+            version, content = made.version, await _begun(made.content)
+            left = _told(made.left)
         if form == "csv" and _is_archive(project):
             ending, kind = ".csv.zip", "application/zip"
         return Stream(
             content, kind, held, sharelite_version=str(version), sharelite_epoch=project.epoch,
-            content_disposition=f"attachment; filename*=UTF-8''{quote(record.name, safe='')}-{version}{ending}",
+            content_disposition=f"attachment; filename*=UTF-8''{quote(record.name, safe='')}-{version}{ending}", **left,
         )  # fmt: skip
+
+
+def _told(left: Mapping[str, str]) -> dict[str, str]:
+    """As a header, which takes ASCII and no more than a few KiB."""
+    some = [{"trigger": name[:LONGEST], "reason": reason[:LONGEST]} for name, reason in left.items()]
+    return {"sharelite_left_out": json.dumps(some[:MOST]).replace("\x7f", "\\u007f")} if some else {}
 
 
 def _is_archive(project: Project) -> bool:

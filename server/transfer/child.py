@@ -2,7 +2,7 @@
 
     import SOURCE TARGET SECONDS      {"phase", "done", "of"} ..., then {"built": {...}} or {"refused": "..."}
     infer SOURCE SECONDS              {"inferred": {...}} or {"refused": "..."}
-    export SOURCE FORMAT              the bytes of the export; exit status 1 says that they are not all
+    export SOURCE FORMAT              {"left": {trigger: reason}}, then the bytes; exit status 1: they are not all
 
 Its memory, time, files and their sizes are limited before it opens anything.
 """
@@ -98,7 +98,7 @@ def _infer(source: Path, seconds: float) -> dict[str, Any]:
 def _export(source: Path, form: str) -> int:
     from . import exporting
 
-    exporting.write(source, form, sys.stdout.buffer)
+    exporting.write(source, form, sys.stdout.buffer, lambda left: say(left=left))
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -31,17 +31,24 @@ TABLE_OF = "SELECT tbl_name FROM main.sqlite_schema WHERE type='trigger' AND nam
 NAMES = "SELECT name, sql FROM sqlite_schema WHERE type=? AND sql IS NOT NULL ORDER BY rowid"
 
 
-def write(source: Path, form: str, out: IO[bytes]) -> None:
-    """Write a copy of data.db in one of the forms `db`, `sql`, `json`, `csv`. Works in the folder of the copy."""
+#: Triggers that an export does without, and why.
+Left = dict[str, str]
+
+
+def write(source: Path, form: str, out: IO[bytes], tell: Callable[[Left], None]) -> None:
+    """Write a copy of data.db in one of the forms `db`, `sql`, `json`, `csv`; before its first byte `tell` what it
+    does without. Works in the folder of the copy."""
     copy = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
     row: Any = copy.execute(CONTRACT).fetchone()
     contract = Contract.parse(json.loads(row[0]))
     if form == "json":
+        tell({})
         written(copy, contract, out)
         return
     copy.close()
     clean = source.with_name("clean.db")
-    cleaned(source, clean, contract)
+    left = cleaned(source, clean, contract)
+    tell(left if form != "csv" else {})
     if form == "db":
         with open(clean, "rb") as file:
             while piece := file.read(PIECE):
@@ -49,14 +56,14 @@ def write(source: Path, form: str, out: IO[bytes]) -> None:
         return
     connection = apsw.Connection(str(clean), flags=apsw.SQLITE_OPEN_READONLY)
     if form == "sql":
-        _sql(connection, out)
+        _sql(connection, left, out)
     else:
         _csv(connection, contract, out)
     out.flush()
 
 
-def cleaned(source: Path, target: Path, contract: Contract) -> None:
-    """The same rows without anything of the house, as a new file."""
+def cleaned(source: Path, target: Path, contract: Contract) -> Left:
+    """The same rows without anything of the house, as a new file; what that does without."""
     target.unlink(missing_ok=True)
     connection = apsw.Connection(str(target), flags=_FLAGS)
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-32000"):
@@ -74,20 +81,24 @@ def cleaned(source: Path, target: Path, contract: Contract) -> None:
             _fill(connection, table)
     for index in [index for table in tables for index in table.indexes]:
         connection.execute(index)
-    _stored(connection, contract)
+    left = _stored(connection, contract)
     connection.execute("COMMIT")
     connection.close()
+    return left
 
 
-def _stored(connection: apsw.Connection, contract: Contract) -> None:
+def _stored(connection: apsw.Connection, contract: Contract) -> Left:
     """The triggers of the project, behind the rows, so that none runs. One that means names which are others here, or a
     part of the house, would spoil every write to its table: it stays out."""
+    left: Left = {}
     for name, statement in contract.triggers.items():
         try:
             connection.execute(statement)
             _try(connection, connection.execute(TABLE_OF, (name,)).fetchone())
-        except apsw.Error:
+        except apsw.Error as problem:
             connection.execute(f"DROP TRIGGER IF EXISTS main.{quoted(name)}")
+            left[name] = str(problem)
+    return left
 
 
 def _try(connection: apsw.Connection, found: Any) -> None:
@@ -135,7 +146,7 @@ def _counted(value: str) -> str:
     return f"total(typeof({value})='text'), total(typeof({value})='real')"
 
 
-def _sql(connection: apsw.Connection, out: IO[bytes]) -> None:
+def _sql(connection: apsw.Connection, left: Left, out: IO[bytes]) -> None:
     """Text that the sqlite3 command line reads back to the same rows."""
     out.write(b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n")
     for name, sql in _schema(connection, "table"):
@@ -148,6 +159,8 @@ def _sql(connection: apsw.Connection, out: IO[bytes]) -> None:
     for kind in ("index", "trigger"):
         for _, sql in _schema(connection, kind):
             out.write(f"{sql};\n".encode())
+    for name, reason in left.items():
+        out.write(f"-- left out: trigger {' '.join(f'{name}: {reason}'.split())}\n".encode())
     out.write(b"COMMIT;\n")
 
 

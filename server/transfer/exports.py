@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import apsw
+import msgspec
 
 from ..errors import ShareliteError, Unavailable
 from .exporting import spare
@@ -30,11 +31,25 @@ ROOM = 3
 POSITION = 'SELECT version FROM "_sharelite" WHERE id=1'
 
 
+class Head(msgspec.Struct):
+    """What the child says first."""
+
+    left: dict[str, str]
+
+
 class ExportBroke(ShareliteError):
     """What was sent is not all of it; the connection is cut."""
 
     def __str__(self) -> str:
         return "the export ended before it was whole; the log of the server says more"
+
+
+class Export(NamedTuple):
+    """`left`: what it does without, triggers with the reason; the bytes come as they are asked for."""
+
+    version: int
+    left: Mapping[str, str]
+    content: AsyncIterator[bytes]
 
 
 class Exports:
@@ -49,28 +64,28 @@ class Exports:
         """What a crash left."""
         self._files.remove_folder(self._folder)
 
-    async def export(self, project: Project, form: Form) -> tuple[int, AsyncIterator[bytes]]:
-        """The version, and the bytes as they come. Whoever stops listening ends the work. Raises Unavailable (no
-        room); ExportBroke out of the iterator."""
-        folder = self._folder / secrets.token_hex(8)
+    async def export(self, project: Project, form: Form) -> Export:
+        """Whoever stops listening ends the work. Raises Unavailable (no room), ExportBroke, that also out of the
+        content."""
+        folder, child = self._folder / secrets.token_hex(8), None
         await self._room.acquire()
         try:
             await asyncio.to_thread(self._files.make_folder, folder)
             version = await project.read(lambda reader: self._copied(reader, folder / "copy.db"))
+            child = await _child(folder / "copy.db", form)
+            left = await _head(child)
         except BaseException:
-            await self._leave(folder)
+            await self._leave(folder, child)
             raise
-        return version, self._bytes(folder, form)
+        return Export(version, left, self._bytes(folder, child))
 
     async def close(self) -> None:
         """Wait until everything that ended is tidied up."""
         await asyncio.gather(*self._ends, return_exceptions=True)
 
-    async def _bytes(self, folder: Path, form: Form) -> AsyncIterator[bytes]:
-        child = None
+    async def _bytes(self, folder: Path, child: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
+        assert child.stdout is not None
         try:
-            child = await _child(folder / "copy.db", form)
-            assert child.stdout is not None
             while piece := await child.stdout.read(PIECE):
                 yield piece
             if await child.wait() != 0:
@@ -113,6 +128,14 @@ class Exports:
         finally:
             copy.close()
         return int.from_bytes(row[0], "big")
+
+
+async def _head(child: asyncio.subprocess.Process) -> Mapping[str, str]:
+    assert child.stdout is not None
+    try:
+        return msgspec.json.decode(await child.stdout.readuntil(), type=Head).left
+    except asyncio.IncompleteReadError:
+        raise ExportBroke from None
 
 
 async def _child(copy: Path, form: Form) -> asyncio.subprocess.Process:
