@@ -1,24 +1,27 @@
-"""Whether the replicas of a cell agree, and what becomes of one that does not (SPEC K70 to K73).
+"""Whether the replicas of a cell agree, and what becomes of one that does not (SPEC K70 to K73, K76).
 
 Each entry states what its proposer's rows and log were before it. Who finds something else asks all nodes what they
 have, and the majority decides: a replica that differs serves nothing, says so, and is fetched anew from those that have
-it right. Its node leads nothing meanwhile. Event loop's thread.
+it right. Its node leads nothing meanwhile. The same for images: each node makes the one that the log asks for, and it
+is published once a majority has the same. Event loop's thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .catalog import Catalog
-from .cluster.agreement import Judgement, Marks, judge
+from .cluster.agreement import BUILD_BYTES, Judgement, Marks, judge
 from .cluster.cell import Cell
 from .cluster.lane import Lane
 from .cluster.links import Links, Told, Unreachable
 from .errors import NotFound, NotJudged, Quarantined, ShareliteError
 from .levelling import Behind, Levelling
+from .publishing import NotPublished
 from .yard import CATALOG_ID, NotHere
 
 logger = logging.getLogger(__name__)
@@ -27,6 +30,10 @@ ASK_SECONDS = 15.0
 #: How long a node that is asked may take to have everything that the asking one has.
 BEHIND_SECONDS = 5.0
 PAUSE = 0.05
+#: How long a node may take to make the image that another one has made.
+IMAGE_SECONDS = 30.0
+#: How long it may take to make a file anew from its log.
+ANEW_SECONDS = 600.0
 #: Until all are asked again where a majority could not be heard or a repair did not come to its end.
 AGAIN_SECONDS = 2.0
 NOBODY = (
@@ -73,11 +80,17 @@ class Accord:
         #: Replicas here that cannot take what comes, and why.
         self._stuck: dict[str, str] = {}
         self._repairing: set[str] = set()
+        #: Projects whose files were made anew here because no two images were the same, which is done once; and those
+        #: where all nodes did, with the seq that the log had reached then.
+        self._anew: dict[str, asyncio.Task[None]] = {}
+        self._remade: dict[str, int] = {}
         #: Of projects that no majority agrees on: the node whose replica counts, as somebody has decided.
         self._chosen: dict[str, str] = {}
         links.answer("chosen", self._asked_chosen)
         links.answer("digests", self._asked_digests)
         links.answer("doubt", self._asked_doubt)
+        links.answer("imaged", self._asked_imaged)
+        links.answer("anew", self._asked_anew)
 
     def trouble(self) -> list[str]:
         """What is not as it should be, in sentences."""
@@ -107,6 +120,27 @@ class Accord:
         self._doubts.pop(project, None)
         self._chosen.pop(project, None)
 
+    async def agreed(self, project: str, seq: int) -> None:
+        """Until a majority has made the same image of an entry as this node, the leader. Who cannot say, or has another
+        build of SQLite, does not count. Raises NotPublished where the others have another one."""
+        others, mine = self._links.nodes(), self._cell.lane(project).image_of(seq) or b""
+        asking = [asyncio.create_task(self._image_at(node, project, seq)) for node in others]
+        made = Counter([mine])
+        try:
+            for answer in asyncio.as_completed(asking):
+                made[await answer] += 1
+                if 2 * made[mine] > len(asking) + 1:
+                    return
+        finally:
+            for task in asking:
+                task.cancel()
+        other = [image for image in made if image != mine and image[:BUILD_BYTES] == mine[:BUILD_BYTES]]
+        remade = project not in self._doubts and seq > self._remade.get(project, seq)
+        if other and not (remade and max(made.values()) == 1):
+            self.doubt(project, -seq)
+            raise NotPublished("other nodes of the cell have other bytes")
+        logger.warning("project %s: no majority has compared the image of entry %d", project, seq)
+
     async def choose(self, project: str, node: str) -> None:
         """Where no majority has the same, have the replica of one node count; the others fetch it. Raises
         CannotChoose, Unreachable, Told."""
@@ -126,8 +160,27 @@ class Accord:
         if project in self._doubts:
             self._chosen[project] = chosen
 
+    async def _image_at(self, node: str, project: str, seq: int) -> bytes:
+        """What a node made; empty: it cannot say."""
+        try:
+            image: bytes = await self._links.ask(node, "imaged", [project, seq], IMAGE_SECONDS)
+            return image
+        except (Unreachable, Told) as problem:
+            logger.info("node %s has no image of entry %d: %s", node, seq, problem)
+            return b""
+
+    async def _asked_imaged(self, node: str, content: Any) -> bytes:
+        project, seq = content
+        try:
+            async with asyncio.timeout(IMAGE_SECONDS):
+                while (image := self._cell.lane(project).image_of(seq)) is None and project not in self._stuck:
+                    await asyncio.sleep(PAUSE)
+                return image or b""
+        except TimeoutError:
+            return b""
+
     async def close(self) -> None:
-        tasks = list(self._doubts.values())
+        tasks = [*self._doubts.values(), *self._anew.values()]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -152,6 +205,9 @@ class Accord:
                     return
                 if judgement.word == "differs":
                     await self._repair(project, judgement.right)
+                    repaired = True
+                elif judgement.word == "nobody" and seq is not None and seq < 0:
+                    await self._make_all_anew(project)
                     repaired = True
                 elif judgement.word == "nobody" and project != CATALOG_ID:  # without a right one, the wrong one stays
                     here = f" (here: {self._stuck[project]})" if project in self._stuck else ""
@@ -250,6 +306,26 @@ class Accord:
             lane.go_on()
         await self._drained(project, lane)
         self._stuck.pop(project, None)
+
+    async def _make_all_anew(self, project: str) -> None:
+        """Where no two images are the same the rows still are, by their digests: each node makes its file from its own
+        log, once. A difference that stays is that of the builds which once wrote them. Raises Unreachable, Told."""
+        if project not in self._remade:
+            asked = [self._links.ask(node, "anew", project, ANEW_SECONDS) for node in self._links.nodes()]
+            await asyncio.gather(self._asked_anew(self._links.me, project), *asked)
+            async with self._levelling.held(project) as opened:
+                self._remade[project] = 0 if opened is None else opened.position.seq
+
+    async def _asked_anew(self, node: str, project: Any) -> None:
+        task = self._anew.get(project)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._anew[project] = asyncio.create_task(self._make_anew(project))
+        await asyncio.shield(task)
+
+    async def _make_anew(self, project: str) -> None:
+        async with self._levelling.held(project) as opened:
+            if opened is not None:
+                await opened.make_anew("no two nodes of the cell have the same image")
 
     async def _drained(self, project: str, lane: Lane) -> None:
         async with self._levelling.held(project) as opened:

@@ -85,6 +85,7 @@ class CellNode:
         self.exchange = Exchange(self.links, catalog.gallery)
         self.accord = Accord(self.cell, self.links, catalog, self.levelling, self.hand_over, self._ended)
         self.cell.doubted = self._passed_on(self.accord.doubt)
+        self.forwarding.agreed = self.accord.agreed
         self.cell.unattended = self._passed_on(self.following.attend)
         self.cell.changed = self._passed_on(self._role_changed)
         self.cell.failed = self._passed_on(self._ended)

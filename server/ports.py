@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .cluster.alone import Verdict
@@ -69,6 +69,12 @@ class InCell(Protocol):
     def mark(self, seq: int, log: bytes, rows: bytes) -> None:
         """Keep in mind what the digests are here after an entry."""
 
+    def imaged(self, seq: int, image: bytes) -> None:
+        """Keep in mind which image was made here of an entry: build of SQLite and hash; empty: none. Any thread."""
+
+    def differs(self, seq: int) -> None:
+        """Have the cell find out who is right about the image of an entry."""
+
 
 class Elsewhere(Protocol):
     """The cell of a node, as a project sees it: another node may have to take its mutations."""
@@ -94,6 +100,10 @@ class Elsewhere(Protocol):
 
     def differs(self, project: str, why: str) -> None:
         """What the cell says of a project does not fit to what is here, although it was made anew from its log."""
+
+    def agreed(self, project: str, seq: int) -> Coroutine[Any, Any, None]:
+        """Until a majority of the cell has made the same image of an entry. Raises NotPublished where others have made
+        another one."""
 
     def full(self) -> None:
         """There is no room on this node's disk: somebody else should lead."""

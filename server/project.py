@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,9 +28,10 @@ from .errors import (
     Unavailable,
     UnknownOutcome,
 )
+from .imaging import Imaging
 from .model import EncodedCommit, Mutation, Outcome
 from .ports import Elsewhere, Guest, Wakes
-from .publishing import Publisher
+from .publishing import Alike, Publisher
 from .readers import Readers
 from .road import Arrival, Road, Superseded
 from .schema.contract import Contract
@@ -108,9 +109,10 @@ class Project:
         self._workers = workers
         self._elsewhere, self._inbox = elsewhere, inbox
         self._stirred = False
-        self._publisher = publisher
-        #: Held while an image is made; who waits for it shares what comes next.
-        self._publishing = asyncio.Lock()
+        alike = None if inbox is None else Alike(publisher, inbox)
+        if alike is not None:
+            road.imaged = alike.heard
+        self._imaging = Imaging(self, publisher, alike, elsewhere)
         self._waiting = Waiting()
         self._turns = Turns(self._next_turn)
         self.readers = Readers(databases, road.watch, workers.reads, publisher.shown)
@@ -143,7 +145,7 @@ class Project:
     @property
     def at_work(self) -> bool:
         """Whether something is under way here, whoever waits for it."""
-        busy = self._turns.wanted or self._waiting or self.readers.at_work or self._publishing.locked()
+        busy = self._turns.wanted or self._waiting or self.readers.at_work or self._imaging.at_work
         return bool(busy or self.guests or self._road.behind or self.feed.subscribed)
 
     @property
@@ -221,6 +223,14 @@ class Project:
             await self._turns.idle()
             await asyncio.sleep(LEVEL_SECONDS)
 
+    async def make_anew(self, why: str) -> None:
+        """Have the rows' file as the log makes it, whatever it is now. Raises what stopped the project, Unavailable."""
+        await to_its_end(self._made_anew(why))
+
+    async def _made_anew(self, why: str) -> None:
+        async with self._turns.own():
+            await self._tried(partial(self._road.make_anew, why))
+
     async def mark(self) -> None:
         """Keep in mind what the digests are now, between two turns."""
         await to_its_end(self._mark())
@@ -256,40 +266,17 @@ class Project:
 
         Raises Unavailable, NotPublished; then nothing has changed.
         """
-        return await to_its_end(self._image(self.version))
+        return await to_its_end(self._imaging.at_least(self.version))
 
     async def image_near(self, entries: int) -> Image:
         """An image that lacks at most so many entries; `image` where there is none."""
-        newest = await self.readers.run(self._publisher.newest)
-        if newest is None or self.position.seq - newest.manifest.seq > entries or self._publisher.images.harmed:
-            return await self.image()
-        return newest
+        return await self._imaging.near(entries) or await self.image()
 
-    async def _image(self, wanted: int) -> Image:
-        async with self._publishing:
-            newest = await self.readers.run(self._publisher.newest)
-            if newest is not None and newest.manifest.version >= wanted and not self._publisher.images.harmed:
-                return newest
-            return await self._publish()
+    def own_turn(self) -> AbstractAsyncContextManager[None]:
+        """The turn, for something that is not a batch. Raises what stopped the project."""
+        return self._turns.own()
 
-    async def _publish(self) -> Image:
-        finish = self._publisher.finish
-        pinned = await self.readers.run(self._publisher.ready)
-        try:
-            async with self._turns.own():
-                try:
-                    await self._entered(partial(self._publisher.begin, pinned))
-                except NotLeading:
-                    finish = self._publisher.show
-                    await self._tried(partial(self._publisher.here, pinned))
-            image = await self.readers.run(self._publisher.make, pinned)
-            async with self._turns.own():
-                await self._entered(partial(finish, pinned, image))
-            return image
-        finally:
-            await self.readers.run(pinned.close)
-
-    async def _entered(self, function: Callable[[], T]) -> T:
+    async def entered(self, function: Callable[[], T]) -> T:
         """Within the turn: a function that takes an entry along the road, behind what the cell has delivered."""
         while True:
             await self._take()
@@ -306,7 +293,7 @@ class Project:
 
     def shown(self) -> list[int]:
         """The versions that have an image here."""
-        return sorted({name.version for name in self._publisher.images.names()})
+        return self._imaging.versions()
 
     async def plan_upgrade(self, contract: Contract) -> UpgradeReport:
         """What following this contract would mean; nothing is done."""
@@ -356,7 +343,8 @@ class Project:
         self._turns.give_back_lease()
 
     async def in_turn(self, function: Callable[[], T]) -> T:
-        """Within a lease, on the worker. Raises Refused, NotJudged; what breaks the project's files ends it."""
+        """Within a turn of one's own or a lease, on the worker. Raises Refused, NotJudged; what breaks the files ends
+        it."""
         return await self._tried(function)
 
     async def hold(self, base: int | None) -> tuple[Held | Moved, Arrival]:
@@ -393,11 +381,11 @@ class Project:
             return
         self._end(self._turns.ended or Unavailable("the project is being closed"))
         await asyncio.gather(*[guest.leave("the project is being closed") for guest in list(self.guests)])
-        self._publisher.abandoned.set()
+        self._imaging.abandon()
         while self._turns.busy:
             await self._turns.idle()
-        async with self._publishing:
-            self._closed = True
+        await self._imaging.close()
+        self._closed = True
         await self.readers.end(self._turns.ended)
         self.feed.stir()
         await self._turn(self._close_files)
@@ -409,6 +397,7 @@ class Project:
     def _close_files(self) -> None:
         try:
             self.readers.close()
+            self._imaging.close_files()
         finally:
             self._road.close()
 
@@ -458,6 +447,7 @@ class Project:
 
     def arrived(self, arrival: Arrival) -> None:
         """Within a turn: take note of what came of it, and announce it."""
+        self._imaging.follow()
         if isinstance(arrival.rules, Contract):
             self.contract = arrival.rules
         self.feed.announce(arrival.commits)

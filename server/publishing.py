@@ -7,16 +7,20 @@ before, or published whole.
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import apsw
 
-from .errors import Damaged, NotJudged, Unavailable, UnknownOutcome
+from .cluster.agreement import BUILD_BYTES
+from .errors import Damaged, NotJudged, ShareliteError, Unavailable, UnknownOutcome
+from .ports import InCell
 from .road import Road
 from .storage.chunks import Batch, Chunks
 from .storage.databases import Databases
@@ -63,9 +67,14 @@ class Pinned:
         self._reader.execute("BEGIN")
         position: Any = self._reader.execute(POSITION).fetchone()
         self.seq, self.version = (int.from_bytes(number, "big") for number in position)
-        if (self.seq, self._databases.generation) != (seq, self._generation):
+        if self.seq != seq or not self.still:
             raise Unavailable("data.db is behind its log", 5.0)
         self.overlay, self.at = self._stack.enter_context(self._databases.overlay(seq)), at
+
+    @property
+    def still(self) -> bool:
+        """Whether data.db is still that file, and was not made anew meanwhile."""
+        return self._databases.generation == self._generation
 
     def close(self) -> None:
         self._stack.close()
@@ -77,6 +86,8 @@ class Publisher:
     def __init__(self, road: Road, databases: Databases, images: Images, chunks: Chunks) -> None:
         self.images = images
         self._road, self._databases, self._chunks = road, databases, chunks
+        #: Of SQLite: another one may lay out the same rows in other bytes.
+        self.build = hashlib.sha256(apsw.sqlite3_sourceid().encode()).digest()[:BUILD_BYTES]
         #: Set where the project is being closed: work on the way ends early.
         self.abandoned = threading.Event()
 
@@ -111,9 +122,9 @@ class Publisher:
         """On a reader's thread: what `begin` or `here` pins. Whoever asked closes it."""
         try:
             self.settle()
-            return Pinned(self._databases)
         except (Damaged, OSError, apsw.Error) as problem:
             raise NotPublished(str(problem)) from problem
+        return self._open()
 
     def begin(self, pinned: Pinned) -> None:
         """In a turn: the `publish` entry, and the database as it leaves it."""
@@ -135,10 +146,25 @@ class Publisher:
         """In a turn: let an image be had from this node. Its bytes are those that any node has at this seq."""
         try:
             self.images.publish(image)
-            self._databases.published(pinned.seq, pinned.overlay.mark)
-            self.images.harmed = False
+            self.start_over(pinned)
         except OSError as problem:  # what is staged is shown after the next opening at the latest
             raise NotPublished(f"{problem.strerror or problem}") from problem
+
+    def follow(self, seq: int, at: int) -> Pinned:
+        """In a turn: the database right behind another node's `publish` entry. Raises Unavailable."""
+        pinned = self._open()
+        try:
+            self._pin(pinned, seq, at)
+        except BaseException:
+            pinned.close()
+            raise
+        return pinned
+
+    def start_over(self, pinned: Pinned) -> None:
+        """In a turn: the image is durable, so from now on what is changed since it counts. Raises OSError."""
+        if pinned.still:
+            self._databases.published(pinned.seq, pinned.overlay.mark)
+            self.images.harmed = False
 
     def make(self, pinned: Pinned) -> Image:
         """On a reader's thread: hash and store what changed, and the manifest. Raises NotPublished."""
@@ -154,7 +180,7 @@ class Publisher:
 
     def finish(self, pinned: Pinned, image: Image) -> None:
         """In a turn: the `published` entry; from then on everybody can have it."""
-        told = Published(pinned.seq, pinned.version, image.hash)
+        told = Published(pinned.seq, pinned.version, image.hash, self.build)
         try:
             self._road.enter(lambda now, at: Entry(now.seq + 1, now.version, at, kind="published", image=told))
         except UnknownOutcome:
@@ -163,6 +189,12 @@ class Publisher:
             self.images.unstage(image)
             raise
         self.show(pinned, image)
+
+    def _open(self) -> Pinned:
+        try:
+            return Pinned(self._databases)
+        except (Damaged, OSError, apsw.Error) as problem:
+            raise NotPublished(str(problem)) from problem
 
     def _pin(self, pinned: Pinned, seq: int, at: int) -> None:
         try:
@@ -203,3 +235,91 @@ class Publisher:
             PAGE_SIZE,
             chunks,
         )
+
+
+class Alike:
+    """The images that a cell's log asks every node for: made here as well, and held against what is published.
+
+    `heard`, `made` and `let_go` in a turn.
+    """
+
+    def __init__(self, publisher: Publisher, inbox: InCell) -> None:
+        self._publisher, self._inbox = publisher, inbox
+        self._waiting: deque[Pinned] = deque()
+        #: The entry of the latest image that waits or is being made.
+        self._asked = 0
+        self._mine: Image | None = None
+        self._told: Published | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to make."""
+        return bool(self._waiting)
+
+    def heard(self, entry: Entry) -> None:
+        """Right behind a `publish` or `published` entry of another node. Of several that wait the last one is made."""
+        if entry.image is not None:
+            self._told = entry.image
+            self._compare()
+            return
+        self.let_go()
+        self._asked = entry.seq
+        try:
+            self._waiting.append(self._publisher.follow(entry.seq, entry.at))
+        except ShareliteError as problem:
+            logger.warning("no image of entry %d here: %s", entry.seq, problem)
+            self.failed(entry.seq)
+
+    def take(self) -> Pinned | None:
+        """What is to be made. Any thread."""
+        try:
+            return self._waiting.pop()
+        except IndexError:
+            return None
+
+    def let_go(self) -> None:
+        while (pinned := self.take()) is not None:
+            pinned.close()
+            self.failed(pinned.seq)
+
+    def made(self, pinned: Pinned, image: Image) -> None:
+        """It is staged; seen it is once it is published. Raises NotPublished."""
+        if not pinned.still:
+            raise NotPublished("data.db was made anew meanwhile")
+        try:
+            self._publisher.start_over(pinned)
+        except OSError as problem:
+            raise NotPublished(f"{problem.strerror or problem}") from problem
+        self._mine = image
+        self._done(image.manifest.seq)
+        self.note(image)
+        self._compare()
+
+    def note(self, image: Image) -> None:
+        """Have it known to the other nodes. Any thread."""
+        self._inbox.imaged(image.manifest.seq, self._publisher.build + bytes.fromhex(image.hash))
+
+    def failed(self, seq: int) -> None:
+        """There is none here. Any thread."""
+        self._done(seq)
+        self._inbox.imaged(seq, b"")
+
+    def _done(self, seq: int) -> None:
+        if self._asked == seq:
+            self._asked = 0
+
+    def _compare(self) -> None:
+        told, mine = self._told, self._mine
+        if told is None or told.seq == self._asked:
+            return
+        self._told = None
+        try:
+            if mine is None or mine.manifest.seq != told.seq:
+                self._publisher.images.publish_staged(told.seq, told.hash)  # it may have been made before a restart
+            elif mine.hash == told.hash or self._publisher.build != told.build:
+                self._publisher.images.publish(mine)
+            else:
+                self._inbox.differs(told.seq)
+                self._publisher.images.unstage(mine)
+        except OSError as problem:  # what is staged is shown after the next opening at the latest
+            logger.warning("the image of entry %d is not shown here yet: %s", told.seq, problem)

@@ -106,6 +106,8 @@ class Road:
         self._former: dict[tuple[str, frozenset[str]], tuple[Fault, ...]] = {}
         self._rules: Rules | None = None
         self._rehearsal: Rehearsal | None = None
+        #: Called in the turn, right behind an entry of another node that asks for an image, or says which one it is.
+        self.imaged: Callable[[Entry], None] = lambda entry: None
         #: Made anew because its rows differed from the cell's, and they still do.
         self._doubted = False
 
@@ -368,6 +370,8 @@ class Road:
             self._follow_log(entry, commits)
         except apsw.FullError as problem:
             logger.warning("project %s: data.db stays behind its log: %s", self._databases.project, problem)
+        if entry is not None and entry.kind in ("publish", "published"):
+            self.imaged(entry)
         came.commits += () if entry is None else entry.commits
         for commit in commits:
             if commit.contract is not None and self._parse is not None:
@@ -428,6 +432,12 @@ class Road:
             self._apply.apply(rehearsed.entry, rehearsed.commits, self._log.position)
         except Mismatch as mismatch:
             self._make_anew(str(mismatch))
+
+    def make_anew(self, why: str) -> Arrival:
+        """Have data.db as its log makes it, whatever it is now."""
+        with self._room():
+            self._make_anew(why)
+        return Arrival((), ())
 
     def _make_anew(self, why: str) -> None:
         """Set data.db aside and build it from the log; a road that rehearses goes on with the new file."""

@@ -75,6 +75,7 @@ class Forwarding:
         self.full: Callable[[], None] = lambda: None
         self.spread: Callable[[str, str], None] = lambda project, base: None
         self.greet: Callable[[str], Coroutine[Any, Any, None]] = _nobody
+        self.agreed: Callable[[str, int], Coroutine[Any, Any, None]] = _at_once
         self._leader: str | None = None
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -218,3 +219,6 @@ class Gap(OutOfOrder):
 
 
 async def _nobody(project: str) -> None: ...
+
+
+async def _at_once(project: str, seq: int) -> None: ...

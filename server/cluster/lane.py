@@ -23,8 +23,9 @@ class Delivered(Struct, frozen=True, gc=False):
     item: Item
 
 
-#: So many of the last digests of a project are known, to be compared with those of other nodes.
+#: So many of the last digests of a project are known, to be compared with those of other nodes; and of the images.
 MARKS = 512
+IMAGES = 16
 
 
 class Compared(NamedTuple):
@@ -56,6 +57,8 @@ class Lane:
         self.compared: Compared | None = None
         #: By seq: the log digest and the row digest here after that entry.
         self.marks: OrderedDict[int, bytes] = OrderedDict()
+        #: By seq: build of SQLite and hash of the image that was made here after that entry; empty: none could be.
+        self.images: OrderedDict[int, bytes] = OrderedDict()
         self._unattended, self._freed, self._doubted, self._bases = unattended, freed, doubted, bases
         self._items: deque[Delivered] = deque()
         #: What comes while the log is fetched from another node; it follows that.
@@ -120,10 +123,27 @@ class Lane:
             while len(self.marks) > MARKS:
                 self.marks.popitem(last=False)
 
-    def known(self) -> dict[int, bytes]:
-        """The marks as they are now. Any thread."""
+    def imaged(self, seq: int, image: bytes) -> None:
+        """Keep in mind which image was made here of an entry. Any thread."""
         with self._changed:
-            return dict(self.marks)
+            self.images[seq] = image
+            while len(self.images) > IMAGES:
+                self.images.popitem(last=False)
+
+    def image_of(self, seq: int) -> bytes | None:
+        """Which one; empty: none. None: it is not made yet. Any thread."""
+        with self._changed:
+            passed = any(known > seq for known in self.images)
+            return self.images.get(seq, b"" if passed else None)
+
+    def differs(self, seq: int) -> None:
+        """Have it found out who is right about an image. Worker thread."""
+        self._doubted(self, -seq)
+
+    def known(self) -> dict[int, bytes]:
+        """The marks as they are now; those of images by the negative seq. Any thread."""
+        with self._changed:
+            return self.marks | {-seq: image for seq, image in self.images.items() if image}
 
     def hold_back(self, level: int) -> None:
         """Forget what waits, which another node's log has as well, and keep what comes until `go_on`. The journal keeps
@@ -132,6 +152,7 @@ class Lane:
             left = sum(len(each.item.body) for each in self._items)
             self._items.clear()
             self.marks.clear()
+            self.images.clear()
             self.compared = None
             self._later = deque() if self._later is None else self._later
             self.unsynced = level + 1

@@ -117,6 +117,14 @@ class Images:
             self._names = None
         self._cache.put(self._key(name), image)
 
+    def publish_staged(self, seq: int, hash: str) -> None:
+        """`publish`, of an image that was staged before a restart, if it was. Raises OSError."""
+        for name in self.staged():
+            if (name.seq, name.hash) == (seq, hash):
+                self._files.rename(self._staged(name), self._folder / str(name))
+        with self._lock:
+            self._names = None
+
     def unstage(self, image: Image) -> None:
         """The log does not say that it is published, and never will."""
         self._files.unlink(self._staged(name_of(image)))

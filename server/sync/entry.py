@@ -5,7 +5,7 @@ text that subscribers get. The first entry of an imported project has the kind `
 that the log goes on from, by hash. One that is larger than a part travels as parts k of n and takes effect with the
 last.
 `[format, "publish", seq, base version, at]` asks every node for an image of this very seq, and `[format, "published",
-seq, base version, at, [seq, version, hash]]` says which bytes it has.
+seq, base version, at, [seq, version, hash, build]]` says which bytes it has.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ class Recorded(Struct, frozen=True, gc=False):
 
 
 class Published(Struct, frozen=True, gc=False):
-    """The image of a `publish` entry: its seq, the version there, and the hash of its bytes (64 hexadecimal digits)."""
+    """The image of a `publish` entry: its seq, the version there, the hash of its bytes (64 hexadecimal digits), and
+    which build of SQLite laid them out (empty: not known)."""
 
     seq: int
     version: int
     hash: str
+    build: bytes = b""
 
 
 class Entry(Struct, frozen=True):
@@ -102,7 +104,7 @@ def _members(entry: Entry) -> list[Any]:
     if entry.kind == "publish":
         return []
     if entry.image is not None:
-        return [[entry.image.seq, entry.image.version, entry.image.hash]]
+        return [[entry.image.seq, entry.image.version, entry.image.hash, entry.image.build]]
     outcomes = [
         [
             bytes.fromhex(kept.id.client),
