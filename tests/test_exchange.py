@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from tests.company import Company, company
+from tests.test_accord import eventually
 from tests.test_cell_service import texts, write
+from tests.test_imaging import SELDOM
 
 
 @pytest.fixture
 def cell(tmp_path: Path) -> Iterator[Company]:
-    with company(tmp_path) as made:
+    with company(tmp_path, images=SELDOM) as made:
         yield made
 
 
@@ -32,6 +34,7 @@ def test_an_address_that_one_node_gave_works_at_every_node(cell: Company) -> Non
     project, image, content = published(cell, "c")
     for node in "ab":
         assert not (cell.folder / node / "projects" / project / "images").exists()
+        eventually(lambda node=node: cell[node].http.head(image["url"]).status_code == 200)  # type: ignore[misc]
         answer = cell[node].http.get(image["url"])
         assert (answer.status_code, answer.headers["etag"]) == (200, f'"{image["hash"]}"')
         assert answer.content == content

@@ -28,6 +28,7 @@ FLOORS = (
         "founding",
         "schemachange",
         "publishing",
+        "imaging",
         "curator",
         "verifying",
         "road",
