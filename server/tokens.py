@@ -206,10 +206,14 @@ def load_keys(path: Path) -> Keyring:
         entries = document["keys"]
         keys = {str(entry["kid"]): _record(entry, document) for entry in entries if "jwks" not in entry}
         sets = tuple(_key_set(entry, document, path.parent) for entry in entries if "jwks" in entry)
+    except FileNotFoundError:
+        raise KeysInvalid(path, "No such file; `sharelite token --create` makes one (see its --help)") from None
     except OSError as problem:
         raise KeysInvalid(path, problem.strerror or "cannot be read") from None
     except KeyError as problem:
         raise KeysInvalid(path, f"{problem.args[0]!r} is missing") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+        raise KeysInvalid(path, f"not a JSON text ({problem}); `sharelite token --help` shows a key file") from None
     except (ValueError, TypeError, AttributeError, jwt.PyJWTError) as problem:
         raise KeysInvalid(path, str(problem)) from None
     if len(keys) + len(sets) != len(entries) or not entries:

@@ -341,10 +341,10 @@ class _Busy:
         transaction._one_at_a_time.release()
 
 
-async def repeat(project: Project, user: str, id: MutationId, transaction: str) -> Outcome:
-    """What became of the commit of a transaction that is gone. If nothing did, nothing ever will: that is its outcome.
-    Raises Judged, NotJudged."""
-    gone = LeaseExpired("it is over, and was not committed")
+async def repeat(project: Project, user: str, id: MutationId, transaction: str, why: str = "it is over") -> Outcome:
+    """What became of the commit of a transaction that is gone. If nothing did, nothing ever will: that is its outcome,
+    which says why. Raises Judged, NotJudged."""
+    gone = LeaseExpired(f"{why}, and it was not committed")
     done = Done(0, refusal=Refused(gone.code, str(gone)).refusal())
     await project.lease()
     try:

@@ -84,6 +84,9 @@ def test_a_broken_key_file_is_told(tmp_path: Path) -> None:  # W25
     (tmp_path / "keys.json").write_text('{"keys": [{"kid": "k", "alg": "HS256", "secret": "c2hvcnQ"}]}')
     said = trouble("serve", str(tmp_path / "data"), "--keys", str(tmp_path / "keys.json"), "--port", "0")
     assert "32 bytes" in said and "c2hvcnQ" not in said
+    (tmp_path / "keys.json").write_bytes(b"\xff secret")
+    said = trouble("serve", str(tmp_path / "data"), "--keys", str(tmp_path / "keys.json"), "--port", "0")
+    assert "keys.json: not a JSON text" in said and "sharelite token --help" in said
 
 
 def test_a_broken_contract_is_told_with_file_and_pointer(tmp_path: Path) -> None:  # W21
@@ -116,7 +119,7 @@ def test_a_span_that_is_none_is_told(tmp_path: Path, expires: str) -> None:  # W
 
 def test_a_missing_key_file_is_told(tmp_path: Path) -> None:  # W25
     failed = run("token", "--key", str(tmp_path / "k.json"), "--user", "a")
-    assert isinstance(failed.exception, ShareliteError) and "No such file" in str(failed.exception)
+    assert isinstance(failed.exception, ShareliteError) and "--create" in str(failed.exception)
 
 
 def test_projects_are_made_listed_renamed_and_deleted(tmp_path: Path) -> None:  # W25
@@ -140,6 +143,48 @@ def test_projects_are_made_listed_renamed_and_deleted(tmp_path: Path) -> None:  
 def test_a_server_that_is_not_there_is_told() -> None:  # W25
     failed = run("projects", "--url", f"http://127.0.0.1:{free_port()}", "list")
     assert "is it running?" in str(failed.exception)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "127.0.0.1:8080", "http://[::1", "ftp://host"])
+def test_what_is_no_address_is_told(url: str) -> None:  # W25
+    failed = run("projects", "list", "--url", url)
+    assert isinstance(failed.exception, ShareliteError) and f"--url {url}: not the address" in str(failed.exception)
+
+
+def test_the_server_may_be_named_behind_the_word_of_a_command(tmp_path: Path) -> None:  # W25
+    nowhere = ("projects", "--url", f"http://127.0.0.1:{free_port()}", "--token", "t")
+    with Serving(tmp_path / "data") as server:
+        made = run(*nowhere, "create", "shop", "--url", server.url, "--token", "u")
+        assert made.exit_code == 0, made.output
+        assert "shop" in run("projects", "list", "--server", server.url).stdout
+
+
+def test_a_project_without_a_contract_takes_tables_from_sql(tmp_path: Path) -> None:  # W25, Q17
+    with Serving(tmp_path / "data") as server:
+        at = ("--url", server.url)
+        assert run("projects", "create", "shop", *at).exit_code == 0
+        script = "CREATE TABLE item(id INTEGER PRIMARY KEY); INSERT INTO item DEFAULT VALUES; SELECT id FROM item"
+        done = run("sql", "shop", *at, "--mode", "csv", "-c", script)
+        assert done.output.split() == ["1", "row", "id", "1"], done.output
+
+
+def test_an_export_is_not_called_what_it_is_not(tmp_path: Path) -> None:  # W25
+    with Serving(tmp_path / "data") as server:
+        server.project("plan")
+        at = ("--url", server.url)
+        shown = run("export", "plan", "-o", str(tmp_path / "plan.geojson"), *at)
+        assert shown.exit_code == 2 and ".geojson" in shown.output and not (tmp_path / "plan.geojson").exists()
+        for ending in ("sqlite", "db3", "SQLITE3"):
+            assert run("export", "plan", "-o", str(tmp_path / f"p.{ending}"), *at).exit_code == 0
+            assert (tmp_path / f"p.{ending}").read_bytes().startswith(b"SQLite format 3")
+        assert run("export", "plan", "-o", str(tmp_path / "p.txt"), "--format", "sql", *at).exit_code == 0
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "many"])
+def test_a_port_that_is_none_is_told(tmp_path: Path, port: str) -> None:  # W25
+    for command in (("serve", str(tmp_path / "data")), ("demo", str(tmp_path / "data"), "--no-browser")):
+        shown = run(*command, "--port", port)
+        assert shown.exit_code == 2 and "--port" in shown.output and not (tmp_path / "data").exists()
 
 
 def test_a_killed_server_leaves_no_lock(tmp_path: Path) -> None:  # W22

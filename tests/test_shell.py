@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,10 +15,11 @@ from prompt_toolkit.output import DummyOutput
 
 from sharelite.__main__ import sharelite
 from sharelite.commands.projects import Server
-from sharelite.commands.shell import Shell
+from sharelite.commands.shell import Shell, completions
 from sharelite.commands.sql import _talk, pieces
 from tests.roads import SCENE
 from tests.serving import Serving
+from tests.terminal import at_terminal
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +126,97 @@ def test_at_the_prompt_an_error_is_said_and_it_goes_on(
             _talk(shell)
         assert said == ["1 row", "n\n1"] and shell.prompt == f"{plan}> " and "note" in shell.words()
         shell.close()
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+WIDE = "SELECT 1 AS a, 'two' AS b, 'a word of thirty-two letters or so' AS c"
+
+
+def test_a_table_wider_than_the_terminal_is_shown_line_by_line(server: Serving, plan: str) -> None:  # D11
+    said: list[str] = []
+    with Server(server.url, None) as http:
+        for width in (30, 80, None):
+            shell = Shell(http, server.url, None, said.append, "table", lambda width=width: width)  # type: ignore[misc]
+            shell.use(plan)
+            shell.run(WIDE)
+            shell.close()
+    lines, table, piped = said
+    assert lines.splitlines() == ["a = 1", "b = two", "c = a word of thirty-two letters or so"]
+    assert table == piped and [line.split(maxsplit=2)[:2] for line in table.splitlines()] == [["a", "b"], ["1", "two"]]
+
+
+def test_a_table_that_is_piped_is_neither_cut_nor_folded(server: Serving, plan: str) -> None:  # D11
+    names = [f"c{number}" for number in range(200)]
+    done = run(server, plan, "-c", "SELECT " + ", ".join(f"{name!r} AS {name}" for name in names))
+    assert [line.split() for line in done.output.splitlines()] == [names, names]
+
+
+def test_what_a_terminal_would_obey_is_written_out(server: Serving, plan: str) -> None:  # D11
+    done = run(server, plan, "-c", "SELECT char(27) || '[2J' || char(7) || 'ä' AS x")
+    assert done.output.split() == ["x", r"\x1b[2J\x07ä"]
+
+
+@pytest.mark.parametrize(
+    ("text", "begun", "found"),
+    [
+        ("sel", "sel", ["SELECT"]),
+        (".ta", ".ta", [".tables"]),
+        ("  .S", ".S", [".schema"]),
+        (".mode j", "j", ["json"]),
+        ("SELECT text.fo", "text.fo", ['"text.font"']),
+        ('SELECT "text', '"text', ["text", '"text.font"']),
+        ('UPDATE t SET x = 1, "sel', '"sel', []),
+        ("SELECT ", "", []),
+        ("SELECT a, o", "o", ["ORDER", '"order"']),
+        ('SELECT "a ""b', '"a ""b', ['"a ""b"" c"']),
+        ("SELECT ä", "ä", ["ämter"]),
+    ],
+)
+def test_tab_completes_names_as_sql_takes_them(text: str, begun: str, found: list[str]) -> None:  # D11
+    words = ["SELECT", "ORDER", "text", '"text.font"', '"order"', '"a ""b"" c"', "ämter"]
+    assert completions(text, words) == (begun, found)
+
+
+def test_real_keys_complete_interrupt_and_remember(server: Serving, plan: str, tmp_path: Path) -> None:  # D11
+    home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    with at_terminal("sql", plan, "--url", server.url, environment=home) as terminal:
+        terminal.until(r"\.help says what else")
+        terminal.until(r">")
+        terminal.keys("SELECT coun\x7f\x7f\x7f\x7f1 +\r")
+        terminal.until(r"\.\.\.>")
+        terminal.keys("41;\r")
+        terminal.until(r"\n 42\s[^>]*>")
+        terminal.keys(".ta\t")
+        terminal.until(r"\.tables")
+        terminal.keys("\r")
+        terminal.until(r"\n note\s[^>]*>")
+        terminal.keys("BEGIN;\r")
+        terminal.until(r"\*>")
+        terminal.keys(f"SELECT 'be' || 'gun'; {ENDLESS};\r")
+        terminal.until(r"\n begun\s")
+        terminal.interrupt()
+        terminal.until(r"interrupted[^>]*>")
+        terminal.keys("SELECT 'on';\r")
+        terminal.until(r"error: .*it was interrupted[^>]*>")
+        terminal.keys("ROLLBACK;\r")
+        terminal.until(rf"{plan}>")
+        terminal.keys("SELECT 'on' || 'wards';\r")
+        terminal.until(r"\n onwards[^>]*>")
+        terminal.keys("\x04")
+    with at_terminal("sql", plan, "--url", server.url, environment=home) as terminal:
+        terminal.until(rf"{plan}>")
+        terminal.keys("\x1b[A")
+        terminal.until(r"wards'")
+        terminal.keys("\r")
+        terminal.until(r"\n onwards")
+
+
+def test_where_nothing_can_be_kept_the_prompt_comes_all_the_same(server: Serving, plan: str, tmp_path: Path) -> None:
+    # D11
+    (tmp_path / "file").write_text("")
+    home = {"HOME": str(tmp_path / "file"), "XDG_CONFIG_HOME": str(tmp_path / "file")}
+    with at_terminal("sql", plan, "--url", server.url, environment=home) as terminal:
+        terminal.until(r"is not kept")
+        terminal.until(r">")
+        terminal.keys("SELECT 6 * 7;\r")
+        terminal.until(r"\n 42\s")

@@ -244,6 +244,19 @@ def test_who_takes_long_loses_the_turn(server: Serving, project: str, monkeypatc
         assert failed.value.code == "lease_expired" and "0.5 s" in failed.value.message
 
 
+def test_a_commit_that_comes_too_late_is_told_why(
+    server: Serving, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # Q13
+    monkeypatch.setattr("sharelite.transactions.WRITING", Terms(0.2, 30.0))
+    with desk(server, project) as ann, desk(server, project) as bob:
+        ann.begin("immediate")
+        bob.begin("immediate")
+        bob.rollback()
+        late = [refused(ann, "commit", id=[CLIENT, 1]), refused(ann, "commit", id=[CLIENT, 1])]
+        assert [each.code for each in late] == ["lease_expired"] * 2
+        assert "nothing was asked of it for 0.2 s" in late[0].message
+
+
 def test_a_long_statement_ends_with_the_lease(
     server: Serving, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # Q13

@@ -16,7 +16,7 @@ from ..errors import ShareliteError
 from ..storage.files import Files
 from ..storage.lock import Lock
 from ..storage.node import identity, renamed
-from .projects import Server
+from .projects import Server, asks, says_where
 
 KEY_FILE = "cell.key"
 COUNTS = (1, 3, 5)
@@ -34,8 +34,7 @@ class CannotPlan(ShareliteError):
 
 
 @click.group()
-@click.option("--url", default="http://127.0.0.1:8080", envvar="SHARELITE_URL", show_default=True, show_envvar=True)
-@click.option("--token", envvar="SHARELITE_TOKEN", show_envvar=True, help="Better in the environment than here.")
+@says_where
 @click.pass_context
 def cluster(context: click.Context, url: str, token: str | None) -> None:
     """Make a cell of three or five nodes, look at it, and change who belongs to it.
@@ -129,7 +128,7 @@ def add(plan: Path, node: str, raft_port: int, peer_port: int, http_port: int) -
 
 @cluster.command()
 @click.option("--json", "as_json", is_flag=True, help="As the server tells it.")
-@click.pass_obj
+@asks
 def status(server: Server, as_json: bool) -> None:
     """Who belongs to the cell, who leads, and how far each of them is."""
     found = server.ask("GET", "/v1/cluster")
@@ -147,7 +146,7 @@ def status(server: Server, as_json: bool) -> None:
 
 @cluster.command()
 @click.argument("node")
-@click.pass_obj
+@asks
 def remove(server: Server, node: str) -> None:
     """Take a node out of the cell; stop it before or afterwards. Its data stays where it is."""
     server.ask("POST", "/v1/cluster", {"remove": node})
@@ -155,7 +154,7 @@ def remove(server: Server, node: str) -> None:
 
 @cluster.command()
 @click.argument("node", required=False)
-@click.pass_obj
+@asks
 def transfer(server: Server, node: str | None) -> None:
     """Have another NODE lead (none named: the one that is most level)."""
     answer: Any = server.ask("POST", "/v1/cluster", {"transfer": node})
@@ -165,7 +164,7 @@ def transfer(server: Server, node: str | None) -> None:
 @cluster.command()
 @click.argument("project")
 @click.argument("node")
-@click.pass_obj
+@asks
 def choose(server: Server, project: str, node: str) -> None:
     """Say that the copy of PROJECT (its id) on NODE counts, where no two nodes have the same.
 

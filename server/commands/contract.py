@@ -14,14 +14,13 @@ from ..schema.bundle import SUFFIX, read
 from ..schema.contract import Contract
 from ..schema.steps import Upgrade, plan
 from ..schema.typescript import types as typescript
-from .projects import Server
+from .projects import Server, asks, says_where
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
-@click.option("--url", default="http://127.0.0.1:8080", envvar="SHARELITE_URL", show_default=True, show_envvar=True)
-@click.option("--token", envvar="SHARELITE_TOKEN", show_envvar=True, help="Better in the environment than here.")
+@says_where
 @click.pass_context
 def contract(context: click.Context, url: str, token: str | None) -> None:
     """Check the contracts of a repository, exchange them with a server, bring projects along.
@@ -63,7 +62,7 @@ def check(files: tuple[Path, ...]) -> None:
 @contract.command()
 @click.argument("file", type=FILE)
 @click.option("--name", help="Its name there; the file's name if not given.")
-@click.pass_obj
+@asks
 def push(server: Server, file: Path, name: str | None) -> None:
     """Store a contract on a server. Projects that follow it are upgraded where nothing is lost."""
     found = read(file)
@@ -74,7 +73,7 @@ def push(server: Server, file: Path, name: str | None) -> None:
 @contract.command()
 @click.argument("name")
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help=f"Default: NAME{SUFFIX}.")
-@click.pass_obj
+@asks
 def pull(server: Server, name: str, output: Path | None) -> None:
     """Write a server's contract to a file, as one document."""
     answer = server.ask("GET", f"/v1/contracts/{quote(name, safe='')}")
@@ -87,7 +86,7 @@ def pull(server: Server, name: str, output: Path | None) -> None:
 @click.argument("old", type=FILE)
 @click.argument("new", required=False, type=FILE)
 @click.option("--name", help="Compare with this contract of the server; the file's name if not given.")
-@click.pass_obj
+@asks
 def diff(server: Server, old: Path, new: Path | None, name: str | None) -> None:
     """Show what an upgrade would do: from OLD to NEW, or from the server's version to the file."""
     if new is not None:
@@ -104,7 +103,7 @@ def diff(server: Server, old: Path, new: Path | None, name: str | None) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every project that follows the contract.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--allow-destructive", is_flag=True, help="Also where something is lost.")
-@click.pass_obj
+@asks
 def migrate(
     server: Server, name: str, projects: tuple[str, ...], everything: bool, dry_run: bool, allow_destructive: bool
 ) -> None:

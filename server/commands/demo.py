@@ -28,7 +28,7 @@ from ..schema.contract import Contract
 from .demo_data import CITIES, Cities, batches, operations
 from .demo_places import SCENE
 from .listening import Server, configured
-from .serve import bound, trouble_told
+from .serve import PORT, bound, trouble_told
 
 PROJECT, CONTRACT, BY = "World", "annotation", "demo"
 BATCH = 1_000
@@ -52,7 +52,7 @@ class LoadFailed(ShareliteError):
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path, file_okay=False), default=Path("sharelite-demo"))
-@click.option("--port", default=8080, show_default=True, help="0: any free one; the address is printed.")
+@click.option("--port", default=8080, show_default=True, type=PORT, help="0: any free one; the address is printed.")
 @click.option("--browser/--no-browser", default=None, help="Open a browser. Default: where there is a screen.")
 def demo(data: Path, port: int, browser: bool | None) -> None:
     """Serve the scene editor on the data directory DATA (default: sharelite-demo).

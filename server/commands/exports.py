@@ -10,9 +10,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from .projects import Server
+from .projects import Server, says_where
 
 FORMS = ("db", "sql", "json", "csv", "ndjson")
+ENDINGS = {"": "db", "sqlite": "db", "sqlite3": "db", "db3": "db", "jsonl": "ndjson", "zip": "csv"}
 
 
 @click.command("export")
@@ -21,8 +22,7 @@ FORMS = ("db", "sql", "json", "csv", "ndjson")
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Default: as the server names it."
 )
-@click.option("--url", "--server", "url", default="http://127.0.0.1:8080", envvar="SHARELITE_URL", show_default=True)
-@click.option("--token", envvar="SHARELITE_TOKEN", show_envvar=True, help="Better in the environment than here.")
+@says_where
 def export(project: str, form: str | None, output: Path | None, url: str, token: str) -> None:
     """Write PROJECT (id or name) to a file: a clean SQLite database, SQL text, its tree as JSON, CSV (a ZIP archive of
     several tables), or its log with one commit in a line.
@@ -56,8 +56,13 @@ def export(project: str, form: str | None, output: Path | None, url: str, token:
 
 
 def _by_ending(output: Path | None) -> str:
-    ending = output.suffix.lower().lstrip(".") if output is not None else "db"
-    return {"jsonl": "ndjson", "zip": "csv"}.get(ending, ending if ending in FORMS else "db")
+    """Raises UsageError where an ending says nothing: the file would be another one than its name says."""
+    ending = output.suffix.lower().lstrip(".") if output is not None else ""
+    if ending in FORMS:
+        return ending
+    if ending not in ENDINGS:
+        raise click.UsageError(f"no form of an export ends with .{ending}: say by --format which one is meant")
+    return ENDINGS[ending]
 
 
 def _named(disposition: str, otherwise: str) -> str:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .filling import fill
-from .projects import CannotImport, Remote, Server
+from .projects import CannotImport, Remote, Server, says_where
 from .replaying import replay
 from .triggers import stored, take
 
@@ -37,8 +37,7 @@ SHOWN = 20
 @click.option("--table", help="With --into: the table; without it the file is a whole project as a JSON tree.")
 @click.option("--triggers", is_flag=True, help="Of a SQLite file: take its triggers along, as far as a project can.")
 @click.option("--replace", is_flag=True, help="With --into: rows whose key is there are updated, not refused.")
-@click.option("--url", "--server", "url", default="http://127.0.0.1:8080", envvar="SHARELITE_URL", show_default=True)
-@click.option("--token", envvar="SHARELITE_TOKEN", show_envvar=True, help="Better in the environment than here.")
+@says_where
 def import_(
     file: Path,
     name: str | None,

@@ -16,6 +16,8 @@ from rich.table import Table
 
 from ..errors import ShareliteError
 
+ADDRESS = "http://127.0.0.1:8080"
+
 
 class Remote(ShareliteError):
     """What a server answered, or that it did not."""
@@ -52,8 +54,15 @@ class Server:
     """A running server, by HTTP."""
 
     def __init__(self, url: str, token: str | None) -> None:
+        """Raises Remote where this is no address."""
+        self.url, self.token = url, token
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=60.0)
+        if not url.startswith(("http://", "https://")):
+            raise Remote(f"--url {url}: not the address of a server; write one like {ADDRESS}")
+        try:
+            self._client = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=60.0)
+        except (httpx.InvalidURL, ValueError) as problem:
+            raise Remote(f"--url {url}: not the address of a server: {problem}") from None
 
     def __enter__(self) -> Server:
         return self
@@ -133,9 +142,40 @@ def _told(answer: httpx.Response) -> str:
         return f"{answer.request.url}: status {answer.status_code}, and nothing that explains it"
 
 
+def says_where(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--url` and `--token`, which a command is given."""
+    url = click.option(
+        "--url",
+        "--server",
+        "url",
+        default=ADDRESS,
+        envvar="SHARELITE_URL",
+        show_default=True,
+        show_envvar=True,
+        help="The server to ask.",
+    )
+    token = click.option(
+        "--token", envvar="SHARELITE_TOKEN", show_envvar=True, help="Better in the environment than here."
+    )
+    return url(token(command))
+
+
+def asks(command: Callable[..., None]) -> Callable[..., None]:
+    """A command of a group that is given the Server, which may be named behind its word as well as before it."""
+    url = click.option("--url", "--server", "url", expose_value=False, callback=_another, help="The server to ask.")
+    token = click.option("--token", expose_value=False, callback=_another, help="Better in SHARELITE_TOKEN than here.")
+    return url(token(click.pass_obj(command)))
+
+
+def _another(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        before: Server = context.obj
+        url, token = (value, before.token) if option.name == "url" else (before.url, value)
+        context.obj = context.with_resource(Server(url, token))
+
+
 @click.group()
-@click.option("--url", default="http://127.0.0.1:8080", envvar="SHARELITE_URL", show_default=True, show_envvar=True)
-@click.option("--token", envvar="SHARELITE_TOKEN", show_envvar=True, help="Better in the environment than here.")
+@says_where
 @click.pass_context
 def projects(context: click.Context, url: str, token: str | None) -> None:
     """List, make, rename and delete projects of a running server.
@@ -145,6 +185,7 @@ def projects(context: click.Context, url: str, token: str | None) -> None:
       sharelite projects list
       sharelite projects create plan --contract todo
       sharelite projects create plan --contract contracts/todo.schema.json
+      sharelite projects create shop
       sharelite projects delete plan
     """
     context.obj = context.with_resource(Server(url, token))
@@ -152,7 +193,7 @@ def projects(context: click.Context, url: str, token: str | None) -> None:
 
 @projects.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As the server tells it.")
-@click.pass_obj
+@asks
 def list_(server: Server, as_json: bool) -> None:
     """The projects that you may read."""
     found = server.ask("GET", "/v1/projects")["projects"]
@@ -169,24 +210,26 @@ def list_(server: Server, as_json: bool) -> None:
 
 @projects.command()
 @click.argument("name")
-@click.option("--contract", required=True, help="The name of a contract that the server has, or a file.")
+@click.option("--contract", help="The name of a contract that the server has, or a file; without one SQL makes tables.")
 @click.option("--public", is_flag=True, help="Everybody may read it.")
-@click.pass_obj
-def create(server: Server, name: str, contract: str, public: bool) -> None:
+@asks
+def create(server: Server, name: str, contract: str | None, public: bool) -> None:
     """Make a project and print its id."""
-    chosen: Any = contract
-    if contract.endswith(".json"):
+    wanted: dict[str, Any] = {"name": name, "public": public}
+    if contract is not None:
+        wanted["contract"] = contract
+    if contract is not None and contract.endswith(".json"):
         from ..schema.bundle import load
 
-        chosen = load(Path(contract))
-    made = server.ask("POST", "/v1/projects", {"name": name, "contract": chosen, "public": public})
+        wanted["contract"] = load(Path(contract))
+    made = server.ask("POST", "/v1/projects", wanted)
     click.echo(made["id"])
 
 
 @projects.command()
 @click.argument("project")
 @click.argument("name")
-@click.pass_obj
+@asks
 def rename(server: Server, project: str, name: str) -> None:
     """Give a project (id or name) another name."""
     server.ask("PATCH", f"/v1/projects/{server.project(project)['id']}", {"name": name})
@@ -195,7 +238,7 @@ def rename(server: Server, project: str, name: str) -> None:
 @projects.command()
 @click.argument("project")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_obj
+@asks
 def delete(server: Server, project: str, yes: bool) -> None:
     """Delete a project (id or name) with its whole history."""
     found = server.project(project)

@@ -19,7 +19,7 @@ from ..errors import Damaged, NotFound
 from ..routes.house import House
 from ..storage.files import Files
 from ..storage.manifest import CHUNK, described
-from .projects import Server
+from .projects import Server, says_where
 
 FORMAT = 1
 LATEST = "latest.json"
@@ -28,8 +28,7 @@ LATEST = "latest.json"
 @click.command()
 @click.argument("project")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--url", default="http://127.0.0.1:8080", envvar="SHARELITE_URL", show_default=True, show_envvar=True)
-@click.option("--token", envvar="SHARELITE_TOKEN", show_envvar=True, help="Better in the environment than here.")
+@says_where
 @click.option(
     "--data",
     type=click.Path(path_type=Path, exists=True, file_okay=False),

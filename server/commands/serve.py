@@ -58,9 +58,12 @@ class NodeEnded(ShareliteError):
         return f"this node of the cell has ended: {self.why}"
 
 
+PORT = click.IntRange(0, 65535)
+
+
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--port", default=8080, show_default=True, help="0: any free one; the address is printed.")
+@click.option("--port", default=8080, show_default=True, type=PORT, help="0: any free one; the address is printed.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option(
     "--contracts",

@@ -7,10 +7,11 @@ import io
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -27,10 +28,18 @@ SCHEMA = """SELECT type, name, sql || ';' FROM sqlite_schema WHERE sql IS NOT NU
     AND tbl_name NOT GLOB 'sqlite_*' AND NOT (type = 'view' AND name GLOB '*_full')
     AND (:table IS NULL OR tbl_name = :table COLLATE NOCASE) ORDER BY rowid"""
 COLUMNS = "SELECT DISTINCT p.name FROM sqlite_schema m, pragma_table_info(m.name) p WHERE m.type = 'table'"
-WORDS = (
-    "SELECT INSERT UPDATE DELETE FROM WHERE VALUES INTO SET ORDER GROUP BY LIMIT JOIN BEGIN COMMIT ROLLBACK RETURNING"
-)
+WORDS = """SELECT INSERT UPDATE DELETE FROM WHERE VALUES INTO SET ORDER GROUP BY LIMIT OFFSET JOIN LEFT ON AND OR NOT
+    NULL DISTINCT LIKE BETWEEN CREATE ALTER DROP TABLE INDEX BEGIN COMMIT ROLLBACK SAVEPOINT RETURNING EXPLAIN"""
+#: A name as somebody types it: with dots, and with the quote that it began with.
+BEGUN = re.compile(r"\"(?:[^\"]|\"\")*\Z|[\w.$]*\Z")
+PLAIN = re.compile(r"[^\W\d][\w$]*\Z")
+#: What a terminal would obey, and not show.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+WIDEST = 1_000_000
 HELP = """\
+A statement ends with ; and may have several lines. Tab completes, arrow keys bring back what was said, Ctrl+C ends a
+long statement. A table wider than the terminal is shown line by line.
+
 .projects            the projects that you may read
 .use PROJECT         go on with another project, by name or id
 .nodes               the nodes of the cell, who leads, and how far each of them is
@@ -46,6 +55,9 @@ HA USE NAME          as .use
 BEGIN, COMMIT, ROLLBACK and SAVEPOINT work as everywhere; a transaction that wrote waits 2 s for the next statement."""
 
 
+DOTTED = [line.split()[0] for line in HELP.splitlines() if line.startswith(".")] + [".help"]
+
+
 def is_command(line: str) -> bool:
     """Whether a line is a command, which has no more lines, and not SQL."""
     return line.lstrip().startswith(".") or line.strip().rstrip(";").lower() in ("exit", "quit")
@@ -54,11 +66,20 @@ def is_command(line: str) -> bool:
 class Shell:
     """A project, a mode, and where it all goes. `finished`: somebody said .quit."""
 
-    def __init__(self, server: Server, url: str, token: str | None, show: Callable[[str], None], mode: str) -> None:
+    def __init__(
+        self,
+        server: Server,
+        url: str,
+        token: str | None,
+        show: Callable[[str], None],
+        mode: str,
+        width: Callable[[], int | None] = lambda: None,
+    ) -> None:
         scheme, _, host = url.rstrip("/").partition("://")
         safe, user = "s" if scheme == "https" else "", f"{quote(token, safe='')}@" if token else ""
+        self.url = url.rstrip("/")
         self._address = f"sharelite{safe}://{user}{host}/"
-        self._server, self._show = server, show
+        self._server, self._show, self._width = server, show, width
         self.mode, self.timer, self.finished, self.project = mode, False, False, ""
         self._connection: Connection | None = None
 
@@ -82,11 +103,11 @@ class Shell:
         return f"{self.project or 'no project'}{'*' if self.in_transaction else ''}> "
 
     def words(self) -> list[str]:
-        """For completion: of SQL, of the commands, of the schema."""
-        words = [*WORDS.split(), *[line.split()[0] for line in HELP.splitlines() if line.startswith(".")]]
+        """For completion: of SQL, and of the schema, in quotes where a name needs them."""
+        names = []
         if self._connection is not None:
-            words += [row[0] for sql in (TABLES, COLUMNS) for row in self._connection.execute(sql)]
-        return words
+            names = [row[0] for sql in (TABLES, COLUMNS) for row in self._connection.execute(sql)]
+        return [*WORDS.split(), *dict.fromkeys(quoted(name) for name in names)]
 
     def run(self, text: str) -> None:
         """One statement or one command. Raises Error, Remote."""
@@ -123,7 +144,7 @@ class Shell:
             case ".projects":
                 found = self._server.ask("GET", "/v1/projects")["projects"]
                 for each in found:
-                    self._show(f"{each['id']}  {each['name']}")
+                    self._show(f"{each['id']}  {visible(each['name'])}")
                 if not found:
                     self._show("there are none yet; HA CREATE DB NAME; makes one")
             case ".nodes":
@@ -175,7 +196,28 @@ class Shell:
                 self._show(f"{cursor.rowcount} row{'' if cursor.rowcount == 1 else 's'}")
             return
         names = [column[0] for column in cursor.description]
-        self._show("\n".join(shown(self.mode, names, cursor.fetchall())))
+        self._show("\n".join(shown(self.mode, names, cursor.fetchall(), self._width())))
+
+
+def completions(text: str, words: Sequence[str]) -> tuple[str, list[str]]:
+    """What of `text` stands for a name so far, and the words that it may become."""
+    if re.fullmatch(r"\s*\.\w*", text):
+        begun = text.strip()
+        return begun, [command for command in DOTTED if command.startswith(begun.lower())]
+    if mode := re.fullmatch(r"\s*\.mode\s+(\w*)", text):
+        return mode[1], [each for each in MODES if each.startswith(mode[1])]
+    found = BEGUN.search(text)
+    begun = found[0] if found else ""
+    plain = unquoted(begun if begun[-1:] == '"' != begun else begun + '"') if begun[:1] == '"' else begun
+    if not plain:
+        return begun, []
+    fitting = [word for word in words if unquoted(word).lower().startswith(plain.lower())]
+    return begun, [word for word in fitting if begun[:1] != '"' or word not in WORDS.split()]
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it: as it is, or in quotes."""
+    return name if PLAIN.match(name) and name.upper() not in WORDS.split() else '"' + name.replace('"', '""') + '"'
 
 
 def unquoted(name: str) -> str:
@@ -194,8 +236,9 @@ def asked_for(sql: str, items: Mapping[str, Any]) -> str:
     return sql
 
 
-def shown(mode: str, names: list[str], rows: list[tuple[Any, ...]]) -> Iterator[str]:
-    """Rows as lines. NULL is empty in csv, NULL elsewhere; blobs are hexadecimal."""
+def shown(mode: str, names: list[str], rows: list[tuple[Any, ...]], width: int | None = None) -> Iterator[str]:
+    """Rows as lines. NULL is empty in csv, NULL elsewhere; blobs are hexadecimal. A table of more than `width` cells is
+    told as lines: cut or folded, nobody could read it."""
     match mode:
         case "json":
             plain = [[cell.hex() if isinstance(cell, bytes) else cell for cell in row] for row in rows]
@@ -208,22 +251,32 @@ def shown(mode: str, names: list[str], rows: list[tuple[Any, ...]]) -> Iterator[
             yield out.getvalue().rstrip("\n")
         case "line":
             for row in rows:
-                yield from [f"{name} = {_cell(cell)}" for name, cell in zip(names, row, strict=True)]
+                yield from [f"{visible(name)} = {visible(_cell(cell))}" for name, cell in zip(names, row, strict=True)]
                 yield ""
         case _:
-            yield _table(names, rows)
+            table = _table(names, rows)
+            if width is not None and len(names) > 1 and max(map(cell_len, table.splitlines())) > width:
+                yield from shown("line", names, rows)
+            else:
+                yield table
 
 
 def _table(names: list[str], rows: list[tuple[Any, ...]]) -> str:
+    """As wide as its cells are."""
     table = Table(box=None, header_style="bold")
     for name in names:
-        table.add_column(Text(name))
+        table.add_column(Text(visible(name)), no_wrap=True)
     for row in rows:
-        table.add_row(*[Text(_cell(cell)) for cell in row])
-    console = Console()
+        table.add_row(*[Text(visible(_cell(cell))) for cell in row])
+    console = Console(width=WIDEST)
     with console.capture() as captured:
         console.print(table)
-    return captured.get().rstrip("\n")
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def visible(text: str) -> str:
+    """With what a terminal would obey written out, so that no row can rewrite the screen."""
+    return CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _cell(cell: Any, null: str = "NULL") -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from sqlite3 import complete_statement
 
 import click
@@ -12,7 +12,7 @@ import click
 from ..driver import Error
 from ..driver.texts import statements
 from ..errors import ShareliteError
-from .projects import Remote, Server
+from .projects import Remote, Server, says_where
 from .shell import MODES, Shell, is_command
 
 
@@ -20,8 +20,7 @@ from .shell import MODES, Shell, is_command
 @click.argument("project", required=False)
 @click.option("-c", "--command", help="Run this and leave.")
 @click.option("--mode", type=click.Choice(MODES), default="table", show_default=True, help="How rows are shown.")
-@click.option("--url", default="http://127.0.0.1:8080", envvar="SHARELITE_URL", show_default=True, show_envvar=True)
-@click.option("--token", envvar="SHARELITE_TOKEN", show_envvar=True, help="Better in the environment than here.")
+@says_where
 def sql(project: str | None, command: str | None, mode: str, url: str, token: str | None) -> None:
     """Speak SQL to a PROJECT (its name or id) of a running server.
 
@@ -35,7 +34,7 @@ def sql(project: str | None, command: str | None, mode: str, url: str, token: st
       sharelite sql plan --mode csv < report.sql > report.csv
     """
     with Server(url, token) as server:
-        shell = Shell(server, url, token, click.echo, mode)
+        shell = Shell(server, url, token, click.echo, mode, _width)
         try:
             if project is not None:
                 shell.use(project)
@@ -47,6 +46,11 @@ def sql(project: str | None, command: str | None, mode: str, url: str, token: st
             raise Remote(str(problem)) from None
         finally:
             shell.close()
+
+
+def _width() -> int | None:
+    """Of the terminal that shows it, if one does."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _script(shell: Shell, lines: Iterable[str]) -> None:
@@ -70,24 +74,31 @@ def pieces(lines: Iterable[str]) -> Iterator[str]:
     yield from statements(begun)
 
 
+def _run(shell: Shell, text: str) -> None:
+    """Raises KeyboardInterrupt, which has been told then."""
+    try:
+        for each in pieces([text]):
+            shell.run(each)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        raise
+
+
 def _talk(shell: Shell) -> None:
     """Until somebody leaves: what is wrong is said, and the prompt comes again."""
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import WordCompleter
-    from prompt_toolkit.history import FileHistory
 
-    folder = Path(click.get_app_dir("sharelite"))
-    folder.mkdir(parents=True, exist_ok=True)
-    history = FileHistory(str(folder / "sql_history"))
-    session: PromptSession[str] = PromptSession(history=history, complete_while_typing=False)
+    from .completing import Words, history
+
+    click.echo(f"SQL at {shell.url}. End a statement with ; - .help says what else there is, Ctrl+D leaves.", err=True)
+    session: PromptSession[str] = PromptSession(history=history(), complete_while_typing=False)
     while not shell.finished:
         try:
-            completer = WordCompleter(shell.words() if not shell.in_transaction else [], ignore_case=True)
+            completer = Words(shell.words() if not shell.in_transaction else [])
             text = session.prompt(shell.prompt, completer=completer)
             while not is_command(text) and text.strip() and not complete_statement(text):
                 text += "\n" + session.prompt("   ...> ", completer=completer)
-            for each in pieces([text]):
-                shell.run(each)
+            _run(shell, text)
         except KeyboardInterrupt:
             continue
         except EOFError:

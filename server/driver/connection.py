@@ -352,6 +352,9 @@ class Connection:
             raise OperationalError(f"the transaction is over ({self._over}); roll it back", "lease_expired")
         try:
             return ask(self._transaction[1])
+        except KeyboardInterrupt:
+            self._end("it was interrupted")
+            raise
         except Lost as lost:
             self._end(f"the connection broke: {lost}")
             why = f"the transaction is rolled back: the connection broke: {lost}"

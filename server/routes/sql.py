@@ -117,10 +117,10 @@ async def _committed(
     try:
         transaction = here.transactions.get(name, project.id, identity.user)
         return await transaction.commit(id, tag)
-    except LeaseExpired:
+    except LeaseExpired as over:
         if id is None:
             raise
-        return await repeat(project, identity.user, id, name)
+        return await repeat(project, identity.user, id, name, over.why)
 
 
 def committed_as(outcome: Outcome) -> dict[str, Any]:

@@ -335,13 +335,14 @@ class Desk:
             if transaction is None:
                 raise LeaseExpired("there is none on this connection")
             outcome = await transaction.commit(id, tag)
-        except LeaseExpired:
+        except LeaseExpired as over:
             if id is None or name is None:
                 raise
             if leader is not None:
                 await self._told(message.n, await leader.commit(self._identity, name, message.id, tag))
                 return
-            outcome = await repeat(await self._project(), self._identity.user, id, name)
+            why = () if transaction is None else (over.why,)
+            outcome = await repeat(await self._project(), self._identity.user, id, name, *why)
         await self._say("answer", n=message.n, version=outcome.version, changed=outcome.kind == "committed")
 
     async def _rollback(self) -> None:
