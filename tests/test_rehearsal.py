@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,18 @@ def test_a_reference_without_target_is_refused_with_its_place(ann: Client) -> No
 
 def test_references_may_be_made_whole_later_in_the_mutation(ann: Client) -> None:  # M11
     assert ann.do(insert("note", "n5", layer="l5"), insert("layer", "l5")).kind == "committed"
+
+
+@pytest.mark.parametrize("action", ["restrict", "no action", "cascade"])
+def test_a_reference_that_restricts_is_judged_at_the_end_too(tmp_path: Path, action: str) -> None:  # M11
+    contract = copy.deepcopy(SCENE)
+    contract["properties"]["note"]["items"]["properties"]["layer"]["x-sql"]["onDelete"] = action
+    ann = Client(road := new_road(tmp_path, contract))
+    ann.do(insert("layer", "l1"), insert("note", "n1", layer="l1"))
+    if action != "cascade":
+        assert code(ann.do(delete("layer", "l1"))) == "reference"
+    assert ann.do(delete("layer", "l1"), delete("note", "n1")).kind == "committed"
+    road.close()
 
 
 def test_a_cycle_in_a_tree_is_refused(ann: Client) -> None:  # M12

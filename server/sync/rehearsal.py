@@ -32,6 +32,11 @@ OVERHEAD = 16
 
 
 TRIGGERS = "SELECT 1 FROM main.sqlite_schema WHERE type='trigger' LIMIT 1"
+#: References that say RESTRICT. All others are declared DEFERRABLE INITIALLY DEFERRED (grammar.py).
+RESTRICTING = """
+SELECT 1 FROM main.sqlite_schema AS t, pragma_foreign_key_list(t.name, 'main') AS f
+WHERE t.type='table' AND 'RESTRICT' IN (f.on_delete, f.on_update) LIMIT 1
+"""
 
 
 class Judged(Struct, frozen=True):
@@ -65,6 +70,8 @@ class Rehearsal:
         self._shapes = shapes(connection)
         #: Stored triggers may write to any table, and take long.
         self._triggers = connection.execute(TRIGGERS).fetchone() is not None
+        #: The pragma that has even RESTRICT wait makes SQLite prepare every statement again, so only who needs it says it.
+        self._restricting = connection.execute(RESTRICTING).fetchone() is not None
         self._capture = Capture(connection, max((len(shape.key) for shape in self._shapes.values()), default=1))
         self._logged_since = touched_since
         self._misread = misread
@@ -156,7 +163,8 @@ class Rehearsal:
         self._seq = 0
         self._fresh.clear()
         self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.execute("PRAGMA defer_foreign_keys=ON").fetchall()
+        if self._restricting:
+            self._connection.execute("PRAGMA defer_foreign_keys=ON").fetchall()
 
     def end(self) -> None:
         """Take everything back."""
