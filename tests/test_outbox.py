@@ -37,16 +37,30 @@ def test_entries_that_wait_travel_together() -> None:  # K50
     outbox, tickets = Outbox(port), [ticket(b"x", str(number)) for number in range(20)]
     for each in tickets:
         outbox.add([each])
-    assert len(port.proposed) == MOST_IN_FLIGHT
+    assert len(port.proposed) == 1
     port.proposed[0][1].set_result("committed")
-    payload, _ = port.proposed[-1]
-    assert [item.project for item in unpack(payload)] == [str(number) for number in range(MOST_IN_FLIGHT, 20)]
+    _, (payload, _) = port.proposed
+    assert [item.project for item in unpack(payload)] == [str(number) for number in range(1, 20)]
+
+
+def test_what_fills_a_record_does_not_wait_for_the_one_before() -> None:  # K50
+    port = Port()
+    outbox = Outbox(port)
+    outbox.add([ticket(bytes(PART)) for _ in range(MOST_IN_FLIGHT + 2)])
+    assert len(port.proposed) == MOST_IN_FLIGHT
+    outbox.add([ticket(b"small")])
+    for place in range(2):
+        port.proposed[place][1].set_result("committed")
+    assert len(port.proposed) == MOST_IN_FLIGHT + 2, "the small one goes when no large one is on its way"
+    for _, future in port.proposed[2:]:
+        future.set_result("committed")
+    assert unpack(port.proposed[-1][0])[0].body == b"small"
 
 
 def test_a_record_of_many_entries_stays_small() -> None:  # K50
     port = Port()
     outbox = Outbox(port)
-    for _ in range(MOST_IN_FLIGHT + 8):
+    for _ in range(8):
         outbox.add([ticket(bytes(100_000))])
     port.proposed[0][1].set_result("committed")
     assert len(unpack(port.proposed[-1][0])) == 2 and len(port.proposed[-1][0]) <= AIM

@@ -15,7 +15,7 @@ from .port import Port, Proposal
 
 #: Bytes of a record that holds several entries; a single one may take all that Raft carries.
 AIM = 256 << 10
-#: Records on their way; while so many are, the next one gathers.
+#: Full records on their way. What would not fill one gathers while any is: a record costs each node more than an entry.
 MOST_IN_FLIGHT = 4
 
 Fate = Literal["open", "committed", "not_leader", "unknown"]
@@ -38,17 +38,19 @@ class Outbox:
         self._port = port
         self._lock = threading.Lock()
         self._waiting: deque[Ticket] = deque()
+        self._bytes = 0
         self._in_flight = 0
 
     def add(self, tickets: Sequence[Ticket]) -> None:
         with self._lock:
             self._waiting.extend(tickets)
+            self._bytes += sum(map(_size, tickets))
         self._send()
 
     def _send(self) -> None:
         while True:
             with self._lock:
-                if not self._waiting or self._in_flight >= MOST_IN_FLIGHT:
+                if not self._waiting or self._in_flight >= (MOST_IN_FLIGHT if self._bytes >= AIM else 1):
                     return
                 group = self._group()
                 self._in_flight += 1
@@ -63,8 +65,10 @@ class Outbox:
     def _group(self) -> list[Ticket]:
         group = [self._waiting.popleft()]
         size = _size(group[0])
-        while self._waiting and (size := size + _size(self._waiting[0])) <= AIM:
+        while self._waiting and size + _size(self._waiting[0]) <= AIM:
             group.append(self._waiting.popleft())
+            size += _size(group[-1])
+        self._bytes -= size
         return group
 
     def _settled(self, group: Sequence[Ticket], done: Future[Proposal]) -> None:
