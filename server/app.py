@@ -380,11 +380,13 @@ class _pools:
 
     def __init__(self, in_cell: bool) -> None:
         self._turn_threads = CELL_TURN_THREADS if in_cell else TURN_THREADS
+        #: In a cell no commit waits for the disk.
+        self._prompt = 1 if in_cell else None
 
     def __enter__(self) -> Workers:
         self._turns = ThreadPoolExecutor(self._turn_threads, "turn")
         self._reads = ThreadPoolExecutor(READ_THREADS, "read")
-        return Workers.of(self._turns, self._reads)
+        return Workers.of(self._turns, self._reads, prompt=self._prompt)
 
     def __exit__(self, *_: object) -> None:
         self._turns.shutdown()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .cluster.alone import Verdict
+from .crew import Journey
 from .errors import NotJudged
 from .model import Mutation, Outcome
 from .sync.entry import Entry, Record
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 
 
 class Replicator(Protocol):
-    """Makes an entry durable and ordered. Called on a worker thread, blocks; raises what the log raises.
+    """Makes an entry durable and ordered. Called on a worker thread; raises what the log raises.
 
     `superseded`: something else came first; where there is an inbox, it is in there.
     """
 
-    def replicate(self, log: Log, records: Sequence[Record], entry: Entry) -> Verdict: ...
+    def replicate(self, log: Log, records: Sequence[Record], entry: Entry) -> Verdict | Journey[Verdict]:
+        """The verdict; or, where that takes its time, a journey to it."""
 
 
 class Arrived(Protocol):

@@ -70,8 +70,9 @@ class Workers(Struct, frozen=True):
     slots: Slots
 
     @classmethod
-    def of(cls, turns: Executor, reads: Executor, batches: int = BATCHES) -> Workers:
-        return cls(turns, reads, Crew(turns, batches), Crew(turns, TAKES), Slots(batches))
+    def of(cls, turns: Executor, reads: Executor, batches: int = BATCHES, prompt: int | None = None) -> Workers:
+        """`prompt`: as in Crew; None: all come at once, because they wait for the disk."""
+        return cls(turns, reads, Crew(turns, batches, prompt), Crew(turns, TAKES, prompt), Slots(batches))
 
     async def turn(self, function: Callable[..., T], *args: object) -> T:
         """Run something on a thread of `turns`."""
@@ -418,7 +419,7 @@ class Project:
             return
         batch = self._waiting.batch()
         crew = self._workers.batches if batch else self._workers.takes
-        crew.run(self._road.travel, [mutation for mutation, _ in batch], then=partial(self._turned, batch))
+        crew.run(self._road.journey, [mutation for mutation, _ in batch], then=partial(self._turned, batch))
 
     def _turned(self, batch: Sequence[Asked], arrival: Arrival | None, problem: BaseException | None) -> None:
         try:

@@ -16,6 +16,7 @@ import apsw
 from msgspec import Struct
 
 from .cluster.alone import Verdict
+from .crew import Journey, ended
 from .errors import DiskFull, NotJudged, NotLeading, Refused, Unavailable, UnknownOutcome
 from .model import Base, Call, Commit, CommitKind, Done, Edit, EncodedCommit, Fault, Key, Mutation, Outcome
 from .ports import Arrived, InCell, Replicator
@@ -134,11 +135,15 @@ class Road:
         self._rehearsal = Rehearsal(runner, rules, self._functions, self._touched_since, self._misread_by)
 
     def travel(self, batch: Sequence[Mutation]) -> Arrival:
+        """`journey`, waited for on this thread."""
+        return ended(self.journey(batch))
+
+    def journey(self, batch: Sequence[Mutation]) -> Journey[Arrival]:
         """Take a batch along the road, behind what the cell has delivered. Raises apsw errors of broken files; then the
         project must be closed."""
         came = Coming()
         try:
-            return self._travelled(batch, came)
+            return (yield from self._travelled(batch, came))
         except Unavailable as full:
             if not came.commits:
                 raise
@@ -167,7 +172,7 @@ class Road:
         """Whether the cell has delivered something that is not in the files yet."""
         return self._inbox is not None and self._inbox.next() is not None
 
-    def _travelled(self, batch: Sequence[Mutation], came: Coming) -> Arrival:
+    def _travelled(self, batch: Sequence[Mutation], came: Coming) -> Journey[Arrival]:
         with self._room():
             self._take(came)
         answers, waiting = self._admit(batch)
@@ -177,7 +182,7 @@ class Road:
         while waiting:
             with self._room():
                 rehearsed, outcomes = self._rehearse([batch[place] for place in waiting])
-                verdict = self._replicate(rehearsed)
+                verdict = yield from self._replicate(rehearsed)
             if verdict == "superseded":  # what came first may have answered some of them
                 self._ids.forget()
                 with self._room():
@@ -212,7 +217,7 @@ class Road:
         )  # fmt: skip
         rehearsed = self._entry(_now(), (commit,), (wire.encode_commit(commit, types),), ())
         with self._room():
-            verdict = self._replicate(rehearsed)
+            verdict = ended(self._replicate(rehearsed))
         if verdict != "committed":
             raise UnknownOutcome() if verdict == "unknown" else NotLeading()
         self._bring(rehearsed)
@@ -225,7 +230,7 @@ class Road:
         commit = Commit(1, at, by, "import", (), contract=document, contract_hash=rules.hash, base=base)
         entry = Entry(1, 0, at, (wire.encode_commit(commit, {}),), (), "base")
         with self._room():
-            verdict = self._replicate(Rehearsed(entry, tuple(encode(entry)), (commit,)))
+            verdict = ended(self._replicate(Rehearsed(entry, tuple(encode(entry)), (commit,))))
         if verdict != "committed":
             raise UnknownOutcome() if verdict == "unknown" else NotLeading()
         self._apply = bring_forward(self._databases, self._log)
@@ -240,7 +245,7 @@ class Road:
             self._level()
             entry = make(self._log.position, _now())
             rehearsed = Rehearsed(entry, tuple(encode(entry)), ())
-            verdict = self._replicate(rehearsed)
+            verdict = ended(self._replicate(rehearsed))
         if verdict == "superseded":
             raise Superseded
         if verdict != "committed":
@@ -334,14 +339,15 @@ class Road:
         entry = Entry(position.seq + 1, position.version, at, encoded, recorded)
         return Rehearsed(entry, tuple(encode(entry)), made)
 
-    def _replicate(self, rehearsed: Rehearsed) -> Verdict:
+    def _replicate(self, rehearsed: Rehearsed) -> Journey[Verdict]:
         """An entry with nothing in it (mutations without id and effect) goes nowhere."""
         if rehearsed.entry.kind == "commits" and not rehearsed.entry.commits and not rehearsed.entry.outcomes:
             return "committed"
         if self._inbox is not None:
             self._inbox.rows = self._rows()
             self.mark()
-        return self._replicator.replicate(self._log, rehearsed.records, rehearsed.entry)
+        verdict = self._replicator.replicate(self._log, rehearsed.records, rehearsed.entry)
+        return verdict if isinstance(verdict, str) else (yield from verdict)
 
     def _take(self, came: Coming) -> None:
         """Bring what the cell has delivered into the files; what was made for another log is there or was superseded.

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharelite.crew import Crew
+from sharelite.crew import Crew, Journey
 from sharelite.errors import Refused, Unavailable
 from sharelite.model import Mutation, MutationId, Outcome
 from sharelite.project import Project, Workers
@@ -399,3 +399,75 @@ def test_a_crew_does_everything_once_in_turn_and_tells_all_though_one_fails(most
             else result == 10 // works[place]
         )
     assert len(told) == len(works)
+
+
+class _News:
+    """What a journey waits for: it is there now, comes on another thread, or has to be looked for."""
+
+    seconds = 30.0
+
+    def __init__(self, when: str, pool: ThreadPoolExecutor) -> None:
+        self._when, self._pool = when, pool
+
+    def then(self, go_on: Callable[[], None]) -> None:
+        if self._when == "now":
+            go_on()
+        elif self._when == "soon":
+            self._pool.submit(go_on)
+            self._pool.submit(go_on)  # told twice it goes on once
+
+
+def _sums(pool: ThreadPoolExecutor, waits: list[str], at_work: list[int], place: int) -> Journey[int]:
+    for when in waits:
+        assert place not in at_work, "two threads are on one journey"
+        at_work.append(place)
+        at_work.remove(place)
+        yield _News(when, pool)
+    return len(waits)
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.lists(st.lists(st.sampled_from(["now", "soon"]), max_size=4)))
+def test_journeys_come_to_their_ends_whatever_they_wait_for(most: int, prompt: int, works: list[list[str]]) -> None:
+    told: dict[int, Any] = {}
+
+    async def story() -> None:
+        with ThreadPoolExecutor(most) as pool, ThreadPoolExecutor(2) as others:
+            crew, done = Crew(pool, most, min(most, prompt)), asyncio.Event()
+
+            def then(place: int, result: Any, problem: Any) -> None:
+                assert place not in told
+                told[place] = problem or result
+                if len(told) == len(works):
+                    done.set()
+
+            at_work: list[int] = []
+            for place, waits in enumerate(works):
+                crew.run(_sums, others, waits, at_work, place, then=partial(then, place))
+            if works:
+                await asyncio.wait_for(done.wait(), 60)
+
+    asyncio.run(story())
+    assert told == {place: len(waits) for place, waits in enumerate(works)}
+
+
+def test_a_journey_without_news_looks_again() -> None:
+    async def story() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            crew = Crew(pool, 1)
+            crew.run(_sums, pool, ["never"], [], 0, then=lambda result, problem: ended.set_result(result))
+            assert await asyncio.wait_for(ended, 60) == 1
+
+    asyncio.run(story())
+
+
+def test_where_a_thread_is_stuck_in_something_long_another_one_helps() -> None:
+    async def story() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            freed, ended = threading.Event(), asyncio.Event()
+            crew = Crew(pool, 2, prompt=1)
+            crew.run(freed.wait, 60, then=lambda result, problem: ended.set() if result else None)
+            crew.run(freed.set, then=lambda result, problem: None)
+            await asyncio.wait_for(ended.wait(), 60)
+
+    asyncio.run(story())

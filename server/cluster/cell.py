@@ -11,8 +11,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 import apsw
 
@@ -57,6 +57,17 @@ class Grows(Protocol[RecordT, EntryT]):
     def position(self) -> Standing: ...
     def link(self, previous: bytes, body: bytes) -> bytes: ...
     def append(self, records: Sequence[RecordT], entry: EntryT | None) -> None: ...
+
+
+class News(NamedTuple):
+    """What comes next in a lane, for whoever waits for it `seconds` at most; not if it is not `worth_it` any more."""
+
+    lane: Lane
+    seconds: float
+    worth_it: Callable[[], bool]
+
+    def then(self, go_on: Callable[[], None]) -> None:
+        self.lane.when_news(go_on, self.worth_it)
 
 
 class Cell:
@@ -128,7 +139,9 @@ class Cell:
         """The project is deleted."""
         self.lane(project).close()
 
-    def replicate(self, log: Grows[RecordT, EntryT], records: Sequence[RecordT], entry: EntryT) -> Verdict:
+    def replicate(
+        self, log: Grows[RecordT, EntryT], records: Sequence[RecordT], entry: EntryT
+    ) -> Generator[News, None, Verdict]:
         """Propose an entry and write it into the log when it comes back. Raises what the log raises.
 
         `superseded`: something else came first, and waits in the lane where it took effect on other nodes.
@@ -139,16 +152,18 @@ class Cell:
         tickets = self._tickets(lane, log, records)
         self._outbox.add(tickets)
         deadline = time.monotonic() + PATIENCE
-        for place, ticket in enumerate(tickets):
-            verdict = self._came(lane, log, ticket, deadline)
-            if verdict != "committed":
-                return verdict
-            try:
+        try:
+            for place, ticket in enumerate(tickets):
+                verdict = yield from self._came(lane, log, ticket, deadline)
+                if verdict != "committed":
+                    return verdict
                 log.append(records[place : place + 1], entry if place == len(records) - 1 else None)
-            except apsw.FullError:  # the others have it; here it stays in the lane until there is room
-                logger.error("project %s: the disk is full, an entry of the cell waits", log.project)
-                return "unknown"
-            lane.done()
+                lane.done()
+        except apsw.FullError:  # the others have it; here it stays in the lane until there is room
+            logger.error("project %s: the disk is full, an entry of the cell waits", log.project)
+            return "unknown"
+        finally:
+            lane.unheard()
         return "committed"
 
     def on_record(self, index: int, term: int, payload: bytes) -> None:
@@ -204,7 +219,9 @@ class Cell:
             digest = log.link(digest, record.body)
         return tickets
 
-    def _came(self, lane: Lane, log: Grows[RecordT, EntryT], ticket: Ticket, deadline: float) -> Verdict:
+    def _came(
+        self, lane: Lane, log: Grows[RecordT, EntryT], ticket: Ticket, deadline: float
+    ) -> Generator[News, None, Verdict]:
         """Wait until a proposal is the first in its lane; what was superseded before it goes."""
         while True:
             first = lane.first()
@@ -216,7 +233,7 @@ class Cell:
                     return "unknown"
                 if ticket.fate == "committed" and lane.first() is None:  # the project was deleted meanwhile
                     return "unknown"
-                lane.wait(left, lambda: ticket.fate in ("open", "committed") and not self._stopped)
+                yield News(lane, left, lambda: ticket.fate in ("open", "committed") and not self._stopped)
             elif first.item.fits(log.position):
                 return "committed" if first.item.tag == ticket.item.tag else "superseded"
             else:

@@ -63,14 +63,15 @@ class Lane:
         self._items: deque[Delivered] = deque()
         #: What comes while the log is fetched from another node; it follows that.
         self._later: deque[Delivered] | None = None
-        self._changed = threading.Condition()
-        self._awaited = False
+        self._lock = threading.Lock()
+        #: Called for the next one, if anybody waits for it.
+        self._listening: Callable[[], None] | None = None
         self._closed = False
 
     def put_at(self, index: int, item: Item, fetched: bool = False) -> None:
         """Port's thread; `fetched`: the event loop's, of what comes from another node's log."""
         delivered = Delivered(index, item)
-        with self._changed:
+        with self._lock:
             if self._closed:
                 self._freed(len(delivered.item.body))
                 return
@@ -80,10 +81,8 @@ class Lane:
             self._items.append(delivered)
             if self.unsynced is None:
                 self.unsynced = delivered.index
-            self._changed.notify()
-            awaited = self._awaited
-        if not awaited:
-            self.call()
+            told, self._listening = self._listening or self.call, None
+        told()
 
     def call(self) -> None:
         """Have somebody take what is here."""
@@ -110,14 +109,14 @@ class Lane:
     def doubt(self, seq: int, last: int) -> None:
         """Have it found out who is right: what another node proposed does not go with what there is after an entry.
         `last`: the last one that is here. Worker thread."""
-        with self._changed:
+        with self._lock:
             for known in [known for known in self.marks if known > last]:
                 del self.marks[known]
         self._doubted(self, seq)
 
     def mark(self, seq: int, log: bytes, rows: bytes) -> None:
         """Keep in mind what the digests are here after an entry. Worker thread."""
-        with self._changed:
+        with self._lock:
             self.marks[seq] = log[:DIGEST_BYTES] + rows
             self.marks.move_to_end(seq)
             while len(self.marks) > MARKS:
@@ -125,14 +124,14 @@ class Lane:
 
     def imaged(self, seq: int, image: bytes) -> None:
         """Keep in mind which image was made here of an entry. Any thread."""
-        with self._changed:
+        with self._lock:
             self.images[seq] = image
             while len(self.images) > IMAGES:
                 self.images.popitem(last=False)
 
     def image_of(self, seq: int) -> bytes | None:
         """Which one; empty: none. None: it is not made yet. Any thread."""
-        with self._changed:
+        with self._lock:
             passed = any(known > seq for known in self.images)
             return self.images.get(seq, b"" if passed else None)
 
@@ -142,13 +141,13 @@ class Lane:
 
     def known(self) -> dict[int, bytes]:
         """The marks as they are now; those of images by the negative seq. Any thread."""
-        with self._changed:
+        with self._lock:
             return self.marks | {-seq: image for seq, image in self.images.items() if image}
 
     def hold_back(self, level: int) -> None:
         """Forget what waits, which another node's log has as well, and keep what comes until `go_on`. The journal keeps
         everything after `level` meanwhile."""
-        with self._changed:
+        with self._lock:
             left = sum(len(each.item.body) for each in self._items)
             self._items.clear()
             self.marks.clear()
@@ -156,67 +155,74 @@ class Lane:
             self.compared = None
             self._later = deque() if self._later is None else self._later
             self.unsynced = level + 1
-            self._changed.notify_all()
+        self.stir()
         self._freed(left)
 
     def go_on(self) -> None:
         """What was kept follows now."""
-        with self._changed:
+        with self._lock:
             self._items.extend(self._later or ())
             self._later = None
-            self._changed.notify_all()
+        self.stir()
         if self.first() is not None:
             self.call()
 
     def first(self) -> Delivered | None:
         """The next one; it stays until `done`."""
-        with self._changed:
+        with self._lock:
             return self._items[0] if self._items else None
 
     def done(self) -> None:
         """What `first` gave is in the files, or was superseded."""
-        with self._changed:
+        with self._lock:
             delivered = self._items.popleft()
-            self._changed.notify_all()
         self._freed(len(delivered.item.body))
 
-    def wait(self, seconds: float, worth_it: Callable[[], bool]) -> None:
-        """Until something comes, or `stir`. `worth_it` is asked once more within the lock."""
-        with self._changed:
+    def when_news(self, go_on: Callable[[], None], worth_it: Callable[[], bool]) -> None:
+        """Call `go_on`, once, when something is here, or at `stir`; at once where it is not worth it to wait, which is
+        asked within the lock."""
+        with self._lock:
             if not self._items and worth_it():
-                self._awaited = True
-                self._changed.wait(seconds)
-                self._awaited = False
+                self._listening = go_on
+                return
+        go_on()
 
     def stir(self) -> None:
         """Let whoever waits look again."""
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            told, self._listening = self._listening, None
+        if told is not None:
+            told()
+
+    def unheard(self) -> None:
+        """Nobody waits for what comes any more."""
+        with self._lock:
+            self._listening = None
 
     def waits_for(self, index: int) -> bool:
         """Whether a record up to this index is not in the files yet."""
-        with self._changed:
+        with self._lock:
             return bool(self._items) and self._items[0].index <= index
 
     def synced(self) -> None:
         """All that was taken is in synced files. Not while it is being taken."""
-        with self._changed:
+        with self._lock:
             self.unsynced = self._items[0].index if self._items else None
 
     @property
     def bytes(self) -> int:
         """Of what waits."""
-        with self._changed:
+        with self._lock:
             return sum(len(each.item.body) for each in self._items)
 
     def close(self) -> None:
         """The project is gone: nothing is taken any more."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             left = sum(len(each.item.body) for each in self._items)
             left += sum(len(each.item.body) for each in self._later or ())
             self._items.clear()
             self._later = None
             self.unsynced = None
-            self._changed.notify_all()
+        self.stir()
         self._freed(left)

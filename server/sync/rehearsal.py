@@ -70,7 +70,7 @@ class Rehearsal:
         self._shapes = shapes(connection)
         #: Stored triggers may write to any table, and take long.
         self._triggers = connection.execute(TRIGGERS).fetchone() is not None
-        #: The pragma that has even RESTRICT wait makes SQLite prepare every statement again, so only who needs it says it.
+        #: The pragma that has even RESTRICT wait makes SQLite prepare all statements again: only who needs it says it.
         self._restricting = connection.execute(RESTRICTING).fetchone() is not None
         self._capture = Capture(connection, max((len(shape.key) for shape in self._shapes.values()), default=1))
         self._logged_since = touched_since
