@@ -46,10 +46,11 @@ class Following:
 
     async def start(self) -> None:
         """Wait until there is a catalog: here, in the cell, or made by this node as the leader of a new one."""
-        self._own = own = await self._found()
+        own = await self._found()
         self._learnt = own.version
         await self._catalog.load(own)
         await self._clear_away(own)
+        self._own = own  # only now it can be said whether there is a project
         self._learning = asyncio.create_task(self._learn_all(own))
         self._tell()
 

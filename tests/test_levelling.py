@@ -20,6 +20,7 @@ from sharelite.cluster.payload import Item
 from sharelite.copies import Copies
 from sharelite.errors import Damaged
 from sharelite.exchange import Exchange
+from sharelite.following import Following
 from sharelite.project import Project, Workers
 from sharelite.storage.files import Files
 from sharelite.storage.images import Gallery
@@ -129,6 +130,32 @@ def test_a_deletion_that_is_delivered_before_the_catalog_is_read_is_seen(cell: C
     finally:
         Catalog.found = found  # type: ignore[method-assign]
     gone(cell, "c", dropped)
+    assert texts(cell, "c", stays, "?level=strict") == ["one"]
+
+
+def test_what_is_delivered_before_the_catalog_is_read_is_not_lost(
+    cell: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:  # K55, K62
+    stays = cell.project()
+    away(cell, "c")
+    write(cell, "a", stays, "one")
+    load, attend, asked = Catalog.load, Following.attend, dict[str, Following]()
+
+    def noted(self: Following, project: str) -> None:
+        asked[project] = self
+        attend(self, project)
+
+    async def late(self: Catalog, own: Project) -> None:
+        while stays not in asked:
+            await asyncio.sleep(0.01)
+        asked[stays].stir()  # as when the role changes
+        for _ in range(20):  # whoever asks too early whether there is such a project has his answer by now
+            await asyncio.sleep(0.01)
+        await load(self, own)
+
+    monkeypatch.setattr(Following, "attend", noted)
+    monkeypatch.setattr(Catalog, "load", late)
+    cell.start("c")
     assert texts(cell, "c", stays, "?level=strict") == ["one"]
 
 
