@@ -161,7 +161,9 @@ def test_followers_have_the_same_rows(cell: Body, monkeypatch: pytest.MonkeyPatc
     for name in "bc":
         road = cell.follower(name, 3)
         while road.position.seq < ann.road.position.seq:
-            cell.nodes[name].lane(PROJECT).wait(1, lambda: True)
+            came = threading.Event()
+            cell.nodes[name].lane(PROJECT).when_news(came.set, lambda: True)
+            assert came.wait(60)
             road.take()
         assert road.position == ann.road.position
         assert row_digest(cell.folder / name) == row_digest(cell.folder / "a") == road.row_digest
