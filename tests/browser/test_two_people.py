@@ -182,12 +182,43 @@ def test_a_row_removed_under_a_draft_and_under_an_undo_is_told_and_comes_back(pa
     ada.second.wait("([id]) => window.__scene.drawn(id) === undefined", city)
     ada.second.find("undo").click()
     expect(ada.second.find("toast").filter(has_text="removed").first).to_be_visible()
-    bob.world.find("toast-action").click()
+    bob.world.find("undo").click()
     ada.world.shows(city, "size", 27)
     bob.second.shows(city, "size", 26)
     ada.world.select(f"city:{city}")
     ada.world.find("cancel").click()
     ada.world.shows(city, "size", 26)
+
+
+def load_again(page: Page) -> None:
+    """A page with unsaved changes asks first."""
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.reload()
+
+
+def test_windows_that_are_loaded_again_meanwhile_show_what_all_others_show(pair: Pair) -> None:
+    ada, bob = pair
+    city = ada.world.city(7)
+    for person in pair:
+        person.select(city)
+    bob.world.find("edit").click()
+    bob.world.slide("icon.size", 29)
+    ada.world.find("live").check()
+    track = grab(ada.world)
+    bob.second.shows(city, "size", whole(drag(ada.world, track, 0.5)))
+    load_again(ada.second.page)
+    load_again(ada.panel)
+    size = whole(drag(ada.world, track, 0.65))
+    ada.world.page.mouse.up()
+    ada.world.find("live").uncheck()
+    ada.shows(city, size)
+    load_again(bob.world.page)
+    bob.world.find("conflict:icon.size").wait_for()
+    assert bob.world.drawn(city)["size"] == 29
+    bob.world.find("take-theirs:icon.size").click()
+    all_show(pair, city, size)
+    bob.world.find("cancel").click()
+    all_show(pair, city, size)
 
 
 def project_of(server: RunningServer) -> dict[str, Any]:
@@ -237,5 +268,5 @@ def test_each_person_ends_with_the_same_scene(pair: Pair) -> None:
     for scene in (ada.world, ada.second, bob.world, bob.second):
         scene.up_to(version)
         scene.settled()
-        drawn.append([scene.drawn(ada.world.city(place)) for place in range(7)])
+        drawn.append([scene.drawn(ada.world.city(place)) for place in range(8)])
     assert all(one == drawn[0] for one in drawn)

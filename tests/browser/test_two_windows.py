@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.browser.conftest import Open
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PATIENCE, Open
 from tests.browser.scene import Scene
 from tests.running import RunningServer
 
@@ -90,6 +92,97 @@ def test_a_cancelled_session_leaves_no_trace_and_a_saved_one_is_one_commit(windo
     ada.find("reset:icon.color").click()
     bob.shows(city, "size", DEFAULT_SIZE)
     bob.shows(city, "color", before["color"])
+
+
+#: What a window has drawn of an icon since, each size once.
+SIZES = """([id]) => {
+  window.sizes = [];
+  const look = () => {
+    const { size } = window.__scene.drawn(id);
+    if (window.sizes.at(-1) !== size) window.sizes.push(size);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def test_a_session_with_live_is_seen_by_the_other_person_before_it_is_saved(windows: tuple[Scene, Scene]) -> None:
+    ada, bob = windows
+    city = ada.city(4)
+    ada.select(f"city:{city}")
+    before, version = ada.drawn(city)["size"], ada.version
+    for end, change in (("cancel", 5), ("save", 7)):
+        ada.find("edit").click()
+        ada.slide("icon.size", before + change)
+        ada.find("live").check()
+        bob.shows(city, "size", before + change)
+        ada.find("live").uncheck()
+        bob.shows(city, "size", before)
+        ada.find("live").check()
+        ada.slide("icon.size", before + change + 1)
+        bob.shows(city, "size", before + change + 1)
+        assert (ada.version, bob.version) == (version, version), "nothing is stored"
+        bob.ask(SIZES, city)
+        ada.find(end).click()
+        ada.find("live").uncheck()
+        if end == "cancel":
+            bob.shows(city, "size", before)
+    bob.up_to(version + 1)
+    bob.settled()
+    bob.ask("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    assert bob.ask("() => window.sizes") == [before + 8], "a preview becomes the commit without a jump"
+    assert bob.version == version + 1
+
+
+def test_what_somebody_shows_of_a_session_ends_when_the_window_does(
+    windows: tuple[Scene, Scene], demo: RunningServer, open_window: Open
+) -> None:
+    _, bob = windows
+    dora = Scene(open_window(f"{demo.url}/demo/?user=Dora"))
+    city = dora.city(5)
+    dora.select(f"city:{city}")
+    before = dora.drawn(city)["size"]
+    dora.find("edit").click()
+    dora.find("live").check()
+    dora.slide("icon.size", before + 3)
+    bob.shows(city, "size", before + 3)
+    dora.page.close()
+    bob.shows(city, "size", before)
+
+
+def here(page: Page, field: str, *names: str) -> None:
+    """Who else is at a field, as the page shows it."""
+    marks = page.get_by_test_id(f"field:{field}").get_by_test_id("here")
+    expect(marks).to_have_count(len(names))
+    for at, name in enumerate(names):
+        expect(marks.nth(at)).to_have_attribute("data-name", name)
+
+
+def test_who_is_at_a_field_of_a_panel_in_its_own_window_is_seen_by_the_other_person(
+    windows: tuple[Scene, Scene],
+) -> None:
+    expect.set_options(timeout=PATIENCE)
+    ada, bob = windows
+    city = ada.city(6)
+    for window in windows:
+        window.select(f"city:{city}")
+    with ada.page.expect_popup() as opened:
+        ada.find("own-window").click()
+    panel = opened.value
+    panel.set_default_timeout(PATIENCE)
+    panel.get_by_test_id("slider:icon.size").focus()
+    here(bob.page, "icon.size", "Ada")
+    here(ada.page, "icon.size")
+    bob.find("slider:icon.rotation").focus()
+    for page in (panel, ada.page):
+        here(page, "icon.rotation", "Bob")
+    expect(bob.page.locator(".face")).to_have_count(2)
+    panel.get_by_test_id("slider:icon.rotation").focus()
+    here(bob.page, "icon.size")
+    here(bob.page, "icon.rotation", "Ada")
+    panel.close()
+    here(bob.page, "icon.rotation")
+    expect(bob.page.locator(".face")).to_have_count(2)
 
 
 def test_each_window_sees_who_else_is_here_and_what_they_point_at(

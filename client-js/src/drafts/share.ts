@@ -2,7 +2,7 @@
  * Drafts that others may watch: what one person drags is seen by those who want to see it, as signals. Nothing is stored,
  * and nothing of it is ever sent by those who watch.
  */
-import type { Draft, SharedDrafts, Store, Unsubscribe } from '../api.js';
+import type { Draft, Presence, SharedDrafts, Store, Unsubscribe } from '../api.js';
 import { keyText, decodeChange, type WireChange, WireError } from '../capture/wire.js';
 import { changedPaths } from '../paths/of.js';
 import type { Change, DraftId } from '../core/types.js';
@@ -18,10 +18,13 @@ const PACE = 40;
 const AGAIN = 3000;
 const GONE = 10_000;
 
-/** `changes` absent: the draft is over. Empty: nothing in it, or too much for a signal. */
-interface Message { draft: number; changes?: WireChange[] }
+/**
+ * `changes` absent: the draft is over, for those who have the version, so that what was saved is there before it goes.
+ * Empty: nothing in it, or too much for a signal.
+ */
+interface Message { draft: number; changes?: WireChange[]; version?: number }
 
-/** Shows an open draft to everybody who watches, until it is over or the returned function is called. */
+/** Shows an open draft to everybody who watches, until it is over or the returned function is called; one that is being saved, until it is. */
 export function shareDraft(store: Store, draft: Draft): Unsubscribe {
   if (!(draft instanceof LocalDraft)) throw invalid('only a draft of this store can be shared');
   const desk = deskOf(store);
@@ -44,10 +47,10 @@ export function shareDraft(store: Store, draft: Draft): Unsubscribe {
   const stop = (): void => {
     leave();
     waiting?.();
-    if (store.status.connection !== 'closed') tell(store, { draft: number });
+    if (store.status.connection !== 'closed') tell(store, { draft: number, version: store.status.version });
   };
   soon();
-  return stop;
+  return () => (draft.state === 'sending' ? undefined : stop());
 }
 
 function tell(store: Store, message: Message): void {
@@ -69,6 +72,8 @@ interface Layer {
   id: DraftId | undefined;
   changes: Change[];
   stopWaiting: () => void;
+  /** It is over as soon as this version is here. */
+  until?: number | undefined;
 }
 
 class Shown implements SharedDrafts {
@@ -77,6 +82,8 @@ class Shown implements SharedDrafts {
   private readonly leave: Unsubscribe[];
   /** What drafts of one's own held when layers were last laid. */
   private held = '';
+  /** Who was present last. */
+  private peers: Presence['peers'] = new Map();
   /** Laying one touches rows of drafts, which tell that. */
   private laying = false;
 
@@ -87,6 +94,8 @@ class Shown implements SharedDrafts {
     this.leave = [
       store.onSignal(TOPIC, (data, from) => this.heard(data, from)),
       desk.drafts.changed.add(() => this.makeWay()),
+      store.presence.subscribe((peers) => this.present(peers)),
+      store.on('status', ({ version }) => this.reached(version)),
     ];
   }
 
@@ -107,12 +116,13 @@ class Shown implements SharedDrafts {
 
   /** What others say is looked at with suspicion: only changes of rows are taken, and only to be shown. */
   private heard(data: unknown, from: string): void {
-    const { draft, changes } = (data ?? {}) as Partial<Message>;
+    const { draft, changes, version } = (data ?? {}) as Partial<Message>;
     const name = `${from} ${String(draft)}`;
-    if (!Array.isArray(changes)) return this.end(name);
+    if (!Array.isArray(changes)) return this.over(name, version);
     try {
       const layer = this.layers.get(name) ?? { from, id: undefined, changes: [], stopWaiting: () => undefined };
       layer.changes = changes.map(decodeChange);
+      layer.until = undefined;
       this.layers.set(name, layer);
       layer.stopWaiting();
       layer.stopWaiting = this.desk.timers.after(GONE, () => this.end(name));
@@ -121,6 +131,14 @@ class Shown implements SharedDrafts {
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
     }
+  }
+
+  /** Who has left shows nothing any more. While oneself is away nobody is known to have left. */
+  private present(peers: Presence['peers']): void {
+    const before = this.peers;
+    this.peers = peers;
+    if (this.store.status.connection !== 'online') return;
+    for (const [name, { from }] of [...this.layers]) if (before.has(from) && !peers.has(from)) this.end(name);
   }
 
   /** A draft of one's own may hold more now, or less. */
@@ -142,6 +160,16 @@ class Shown implements SharedDrafts {
 
   private overlay(layer: Layer, own: Map<string, Set<string> | undefined>): void {
     layer.id = this.desk.drafts.overlay(layer.id, layer.changes.map((change) => without(change, own)).filter((change) => change !== undefined));
+  }
+
+  private over(name: string, version: unknown): void {
+    const layer = this.layers.get(name);
+    if (typeof version === 'number' && version > this.store.status.version && layer !== undefined) layer.until = version;
+    else this.end(name);
+  }
+
+  private reached(version: number): void {
+    for (const [name, { until }] of [...this.layers]) if (until !== undefined && until <= version) this.end(name);
   }
 
   private end(name: string): void {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ChangeInfo, Store, Tree } from '../../src/api.js';
 import { keepDrafts } from '../../src/drafts/keep.js';
 import { shareDraft, showDrafts } from '../../src/drafts/share.js';
+import type { LocalDraft } from '../../src/store/draft.js';
 import { ENGINES } from '../engines.js';
 import { SCENE } from '../fake/contract.js';
 import { FakeServer } from '../fake/server.js';
@@ -204,5 +205,43 @@ describe.each(ENGINES)('a shared draft on $name', (engine) => {
     await settled();
     expect([ben.peek(X), shown.paths.size]).toEqual([0, 0]);
     shown.stop();
+  });
+
+  it('ends at once where presence tells that who showed it has left (S99)', async () => {
+    const { server, anna, ben } = await two();
+    const shown = showDrafts(ben);
+    const draft = anna.draft();
+    shareDraft(anna, draft);
+    draft.set(X, 7);
+    server.say({ type: 'presence', peers: { [anna.status.client]: {} }, users: {} });
+    await server.clock.advance(100);
+    await settled();
+    expect(ben.peek(X)).toBe(7);
+    server.say({ type: 'presence', peers: { [anna.status.client]: null }, users: {} });
+    await settled();
+    expect([ben.peek(X), shown.paths.size]).toEqual([0, 0]);
+  });
+
+  it('becomes the commit without a jump where sharing is ended right after saving, and the end is heard before the commit (S99)', async () => {
+    const { server, anna, ben } = await two();
+    showDrafts(ben);
+    const seen: unknown[] = [];
+    ben.subscribe(X, (x) => seen.push(x));
+    const draft = anna.draft();
+    const stop = shareDraft(anna, draft);
+    draft.set(X, 7);
+    await server.clock.advance(100);
+    await settled();
+    server.holding = true;
+    draft.save();
+    stop();
+    await settled();
+    anna.signal('sharelite draft', { draft: (draft as LocalDraft).core, version: ben.status.version + 1 });
+    await settled();
+    expect(ben.peek(X)).toBe(7);
+    server.holding = false;
+    server.announce();
+    await settled();
+    expect([ben.peek(X), seen, ben.status.version]).toEqual([7, [7], anna.status.version]);
   });
 });

@@ -86,8 +86,9 @@ async function start(host: HTMLElement, opening: Opening, toasts: ToastList, end
     again({ store: live, project, user: nameFor(live.status.client) });
     viewer?.close();
   };
-  ends.push(selectTogether(world, opening.address));
-  return { store, editing, people, world, selection: world, theme: themeCell, project, address: opening.address, ...(viewer && { viewer }), ...(undo && { history: undo }), joined, say: toasts.say };
+  const selection = selectTogether(world.selection, opening.address);
+  ends.push(() => selection.stop());
+  return { store, editing, people, world, selection, theme: themeCell, project, address: opening.address, ...(viewer && { viewer }), ...(undo && { history: undo }), joined, say: toasts.say };
 }
 
 function editAddress(): string {

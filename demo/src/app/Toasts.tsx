@@ -7,7 +7,8 @@ export interface Toast { id: number; message: string; kind: 'info' | 'problem'; 
 /** Gives what takes it away again. Of those with something to do only the newest is shown. */
 export type Say = (message: string, kind?: Toast['kind'], action?: Action) => () => void;
 
-const SHOWN_MS = 6000, MOST = 4;
+/** Milliseconds; who is to do something needs time to read and to get there, by keyboard too. */
+const SHOWN_MS = 6000, WITH_ACTION_MS = 20_000, MOST = 4;
 
 export class ToastList {
   readonly shown = new Cell<Toast[]>([]);
@@ -32,9 +33,9 @@ function ToastItem({ toast, list }: { toast: Toast; list: ToastList }): ReactEle
   const [held, hold] = useState(false);
   useEffect(() => {
     if (held) return undefined;
-    const timer = setTimeout(() => list.dismiss(toast.id), SHOWN_MS);
+    const timer = setTimeout(() => list.dismiss(toast.id), toast.action ? WITH_ACTION_MS : SHOWN_MS);
     return () => clearTimeout(timer);
-  }, [held, list, toast.id]);
+  }, [held, list, toast]);
   const { id, message, kind, action } = toast;
   const hover = { onMouseEnter: () => hold(true), onMouseLeave: () => hold(false), onFocus: () => hold(true), onBlur: () => hold(false) };
   return (

@@ -8,14 +8,14 @@ import type { Editing } from '../scene/editing';
 import type { People } from '../scene/people';
 import type { Theme } from '../scene/theme';
 import type { World } from '../scene/world';
-import type { Selection } from './selection';
+import type { SharedSelection } from './selection';
 import type { Say } from './Toasts';
 
 /** What a panel needs, in the main window or in one of its own. */
 export interface Desk {
   store: Store;
   editing: Editing;
-  selection: Selection;
+  selection: SharedSelection;
   /** Absent where one only looks. */
   history?: Undo;
   /** As the address of the page names the project. */

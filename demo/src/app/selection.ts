@@ -10,40 +10,64 @@ export interface Selection {
   goTo(path: string, closer?: number): void;
 }
 
-interface News { selected?: string | undefined; rows: readonly string[] }
-type Message = { asks: true } | { news: News } | { goTo: string; closer?: number };
+/** A selection that windows share. */
+export interface SharedSelection extends Selection {
+  /** What is selected is not there (any more): here nothing is selected. Other windows see for themselves. */
+  forget(): void;
+  stop(): void;
+}
 
-/** Windows of one browser on one project follow each other's selection. Ends with the returned function. */
-export function selectTogether(selection: Selection, project: string): () => void {
+interface News { selected?: string | undefined; rows: readonly string[] }
+/** `to`: an answer to the window that asked. */
+type Message = { asks: string } | { news: News; to?: string } | { goTo: string; closer?: number };
+
+/** Windows of one browser on one project follow each other's selection; one that opens or is loaded again takes over theirs, or its last. */
+export function selectTogether({ selected, group, goTo }: Selection, project: string): SharedSelection {
   const channel = new BroadcastChannel(`sharelite demo: ${project}`);
+  const me = Math.random().toString(36);
   let hearing = false;
+  const post = (message: Message): void => channel.postMessage(message);
+  const news = (): News => ({ selected: selected.get(), rows: group.rows.get() });
   const tell = (): void => {
-    if (!hearing) channel.postMessage({ news: { selected: selection.selected.get(), rows: selection.group.rows.get() } } satisfies Message);
+    if (hearing) return;
+    keep(project, news());
+    post({ news: news() });
   };
-  const hear = ({ selected, rows }: News): void => {
+  const hear = (heard: News): void => {
     hearing = true;
-    selection.selected.set(selected);
-    selection.group.rows.set(rows);
+    selected.set(heard.selected);
+    group.rows.set(heard.rows);
     hearing = false;
+    keep(project, heard);
   };
   channel.onmessage = ({ data }: MessageEvent<Message>) => {
-    if ('asks' in data) tell();
-    else if ('news' in data) hear(data.news);
-    else selection.goTo(data.goTo, data.closer);
+    if ('asks' in data) { if (selected.get()) post({ news: news(), to: data.asks }); }
+    else if ('goTo' in data) goTo(data.goTo, data.closer);
+    else if ((data.to ?? me) === me) hear(data.news);
   };
-  const stops = [selection.selected.watch(tell), selection.group.rows.watch(tell)];
-  return () => { stops.forEach((stop) => stop()); channel.close(); };
+  hear(kept(project));
+  const stops = [selected.watch(tell), group.rows.watch(tell)];
+  post({ asks: me });
+  const stop = (): void => { stops.forEach((end) => end()); channel.close(); };
+  return { selected, group, goTo, forget: () => hear({ rows: [] }), stop };
 }
 
 /** The selection of a window without a map: what it is to show, the other windows show. */
-export function followedSelection(project: string): Selection {
+export function followedSelection(project: string): SharedSelection {
   const selected = new Cell<string | undefined>(undefined);
   const channel = new BroadcastChannel(`sharelite demo: ${project}`);
   const goTo = (path: string, closer?: number): void => channel.postMessage({ goTo: path, ...(closer === undefined ? {} : { closer }) } satisfies Message);
-  const selection = { selected, group: new Group(selected), goTo };
-  selectTogether(selection, project);
-  channel.postMessage({ asks: true } satisfies Message);
-  return selection;
+  return selectTogether({ selected, group: new Group(selected), goTo }, project);
+}
+
+const nameOf = (project: string): string => `sharelite demo selection: ${project}`;
+
+function keep(project: string, { selected, rows }: News): void {
+  try { sessionStorage.setItem(nameOf(project), JSON.stringify({ selected, rows })); } catch { return; } // then nothing is selected after a reload
+}
+
+function kept(project: string): News {
+  try { return { rows: [], ...JSON.parse(sessionStorage.getItem(nameOf(project)) ?? '{}') as Partial<News> }; } catch { return { rows: [] }; }
 }
 
 /** It says whose it is, so that nobody meets a second self. */

@@ -1,5 +1,5 @@
 /** The property panel: what is selected, how edits are sent, and the form. */
-import { useEffect, useState, type ReactElement } from 'react';
+import { useEffect, useRef, useState, type ReactElement } from 'react';
 import { remove } from '../app/Keys';
 import { openPanelWindow } from '../app/selection';
 import { useCell } from '../cell';
@@ -18,10 +18,26 @@ function tableAt(path: string): string {
 
 export function Panel(): ReactElement {
   const { selection } = useDesk();
-  const words = useWords();
   const row = useCell(selection.selected);
   const [filter, setFilter] = useState<Filter>({ text: '', changedOnly: false });
-  if (!row) return <Nothing />;
+  return row ? <Selected key={row} row={row} filter={filter} setFilter={setFilter} /> : <Nothing />;
+}
+
+/** What another window has made may be on its way here, or in a draft there: nothing is shown until it comes. */
+function Selected({ row, filter, setFilter }: { row: string; filter: Filter; setFilter: (filter: Filter) => void }): ReactElement {
+  const { selection, say, viewer } = useDesk();
+  const words = useWords();
+  // What is looked at in a file may still be on its way, and is never removed.
+  const here = useRow(row) !== undefined || viewer !== undefined;
+  const seen = useRef(here);
+  useEffect(() => {
+    if (seen.current && !here) {
+      selection.forget();
+      say(words.removed);
+    }
+    seen.current = here;
+  }, [here, selection, say, words]);
+  if (!here) return <Nothing />;
   return (
     <aside className="panel right" data-testid="panel" data-row={row}>
       <Head row={row} />
@@ -30,7 +46,7 @@ export function Panel(): ReactElement {
         <button type="button" className="chip" aria-pressed={filter.changedOnly} onClick={() => setFilter({ ...filter, changedOnly: !filter.changedOnly })} data-testid="changed-only">{words.changed}</button>
       </div>
       <div className="panel-scroll">
-        <PropertyPanel key={row} path={row} filter={filter} />
+        <PropertyPanel path={row} filter={filter} />
         {tableOf(row) === 'route' && row === rowOf(row) && <Points route={row} />}
       </div>
       <Foot />
@@ -39,6 +55,7 @@ export function Panel(): ReactElement {
 }
 
 function Nothing(): ReactElement {
+  const session = useCell(useDesk().editing.session);
   const readOnly = useReadOnly();
   const words = useWords();
   return (
@@ -46,26 +63,19 @@ function Nothing(): ReactElement {
       <h2>{words.nothingSelected}</h2>
       <p>{words.howToSelect}{!readOnly && ` ${words.howToMove}`}</p>
       <p>{words.howToLook.map(([key, what]) => <span key={key}><kbd>{key}</kbd> {what} </span>)}</p>
+      {session && <Foot />}
     </aside>
   );
 }
 
 function Head({ row }: { row: string }): ReactElement {
   const desk = useDesk();
-  const { selection, say, viewer } = desk;
+  const { selection } = desk;
   const words = useWords();
   const count = useCell(selection.group.rows).length;
   const readOnly = useReadOnly();
   const table = tableAt(row);
   const name = useRow<string>(`${row}/${table === 'annotation' || table === 'route.points' ? 'name' : 'title'}`);
-  const tree = useRow(row);
-  // What is looked at in a file may still be on its way, and is never removed.
-  const gone = tree === undefined && !viewer;
-  useEffect(() => {
-    if (!gone) return;
-    selection.selected.set(undefined);
-    say(words.removed);
-  }, [gone, selection, say, words]);
   const removable = table !== 'scene' && table !== 'layer' && !readOnly;
   return (
     <header className="panel-head">

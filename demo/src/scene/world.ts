@@ -1,5 +1,6 @@
 /** The scene: what the store holds, on the stage, and what a hand on the canvas does to it. */
 import type { Store } from 'sharelite';
+import type { Selection } from '../app/selection';
 import { Cell } from '../cell';
 import type { Place } from '../geo';
 import { Gestures, type Frame, type Pointing } from '../view/gestures';
@@ -65,6 +66,10 @@ export class World implements Pointing {
     this.stops.forEach((stop) => stop());
     this.gestures.dispose();
     for (const part of [this.layers, this.annotations, this.routes, this.areas]) part.close();
+  }
+
+  get selection(): Selection {
+    return { selected: this.selected, group: this.group, goTo: (path, closer) => this.goTo(path, closer) };
   }
 
   /** Shows a thing wherever it is. */
