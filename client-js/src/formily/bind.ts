@@ -2,9 +2,11 @@
  * A formily form on one row: field = property, dialog = draft. What is typed goes into the draft (or the store), what comes
  * from elsewhere goes into the fields, faults stand at their fields, and nothing is mapped by hand.
  */
-import { createForm, onFieldChange, onFieldInputValueChange, onFieldMount, type Form, type GeneralField } from '@formily/core';
-import type { Draft, DraftOptions, Fault, Sent, Store, Tree, WriteOptions } from '../api.js';
+import { createForm, onFieldChange, onFieldInputValueChange, onFieldMount, onFieldValueChange, type Form, type GeneralField } from '@formily/core';
+import type { Conflict, Draft, DraftOptions, Fault, Sent, Store, Tree, WriteOptions } from '../api.js';
+import { sameTree } from '../bindings/same.js';
 import { draftSource } from '../bindings/source.js';
+import { StoreError, invalid } from '../errors.js';
 import { fieldsAt, type FieldNode } from '../forms/fields.js';
 import { addressOf, pathOf } from './places.js';
 
@@ -47,7 +49,12 @@ class Bound implements BoundForm {
   readonly draft: Draft | undefined;
   private leave: (() => void)[] = [];
   private faults = new Map<string, string[]>();
+  /** By address: why what is in a field cannot be a value of its property. It is in the form only. */
+  private readonly unfit = new Map<string, string>();
   private readonly ids = new Set<string>();
+  private known: { document: unknown; node: FieldNode } | undefined;
+  /** What the form is being told comes from the store; what reactions make of it is somebody else's to write. */
+  private showing = false;
   /** The field that one is at. */
   private at: string | undefined;
   private readonly id = Symbol('sharelite');
@@ -64,10 +71,11 @@ class Bound implements BoundForm {
 
   start(): void {
     const { form, store, row } = this;
-    form.setValues(copy(store.peek(row)) ?? {}, 'overwrite');
+    this.showAll();
     form.setPattern(store.status.role === 'reader' ? 'readOnly' : 'editable');
     form.addEffects(this.id, () => {
-      onFieldInputValueChange('*', (field) => this.typed(field.address.toString(), (field as { value?: unknown }).value));
+      onFieldInputValueChange('*', (field) => this.write(field));
+      onFieldValueChange('*', (field) => this.showing || this.write(field));
       onFieldChange('*', ['active'], (field) => this.focus(this.path(field.address.toString()), (field as { active?: boolean }).active === true));
       onFieldMount('*', (field) => this.mark(field));
     });
@@ -84,11 +92,14 @@ class Bound implements BoundForm {
   }
 
   save(options?: WriteOptions): Sent | undefined {
+    for (const [address, message] of this.unfit) throw invalid(message, { path: this.path(address) });
     return this.draft?.save(options);
   }
 
   cancel(): void {
     this.draft?.cancel();
+    this.unfit.clear();
+    this.showAll();
   }
 
   resolve(address: string, which: 'mine' | 'theirs'): void {
@@ -108,21 +119,54 @@ class Bound implements BoundForm {
     this.store.presence.set({ field: this.at ?? null });
   }
 
-  private typed(address: string, value: unknown): void {
+  /** Whatever changed the field: a hand, a reaction, a reset, the application. Fields of the form alone stay in the form. */
+  private write(field: GeneralField): void {
+    const address = field.address.toString();
+    try {
+      this.unfit.delete(address);
+      this.put(address, (field as { value?: unknown }).value);
+    } catch (error) {
+      if (!(error instanceof StoreError) || !['invalid', 'not_found'].includes(error.code)) throw error;
+      if (error.code === 'invalid') this.unfit.set(address, error.message);
+    }
+    this.mark(field);
+  }
+
+  private put(address: string, value: unknown): void {
     const { path, whole } = pathOf(this.row, this.node, address, this.form.values);
     const written = copy(whole === undefined ? value : this.form.getValuesIn(whole)) as Tree | undefined;
+    if (sameTree(written, this.store.peek(path))) return;
     if (this.draft === undefined) this.say([]);
     if (this.draft?.open) return this.draft.set(path, written ?? null);
     this.ids.add(this.store.set(path, written ?? null).id.join());
+  }
+
+  private show(fn: () => void): void {
+    const before = this.showing;
+    this.showing = true;
+    try {
+      fn();
+    } finally {
+      this.showing = before;
+    }
+  }
+
+  private showAll(): void {
+    this.show(() => this.form.setValues(copy(this.store.peek(this.row)) ?? {}, 'overwrite'));
   }
 
   /** Only what differs is written into the form, so that a field that is being typed in is left alone. */
   private changed(value: Tree | undefined, paths: readonly string[]): void {
     for (const changed of paths) {
       const address = addressOf(this.row, this.node, changed, value);
-      if (address === undefined) return this.form.setValues(copy(value) ?? {}, 'overwrite');
+      if (address === undefined) {
+        this.showAll();
+        break;
+      }
       const now = at(value, address);
-      if (JSON.stringify(now) !== JSON.stringify(this.form.getValuesIn(address))) this.form.setValuesIn(address, copy(now));
+      if (sameTree(now, this.form.getValuesIn(address) as Tree)) continue;
+      this.unfit.delete(address);
+      this.show(() => this.form.setValuesIn(address, copy(now)));
     }
     this.markAll();
   }
@@ -140,18 +184,24 @@ class Bound implements BoundForm {
   }
 
   private markAll(): void {
-    this.form.query('*').forEach((field) => this.mark(field));
+    const conflicts = this.conflicts();
+    this.form.query('*').forEach((field) => this.mark(field, conflicts));
   }
 
-  private mark(field: GeneralField): void {
+  private conflicts(): readonly Conflict[] {
+    return this.draft?.conflicts ?? [];
+  }
+
+  private mark(field: GeneralField, conflicts = this.conflicts()): void {
     if (field.displayName === 'VoidField') return;
     const address = field.address.toString();
     const path = this.path(address);
-    const conflict = this.draft?.conflicts.find((one) => one.path === path);
+    const conflict = conflicts.find((one) => one.path === path);
     const editors = [...this.store.presence.peers].filter(([, { state }]) => fieldOf(state) === path);
     const data: FieldData = { ...(conflict === undefined ? {} : { conflict }), editors: editors.map(([client, { user }]) => (user === undefined ? { client } : { client, user })) };
     if (JSON.stringify(field.data) !== JSON.stringify(data)) field.setData(data);
-    const messages = this.faults.get(address) ?? [];
+    const unfit = this.unfit.get(address);
+    const messages = [...(unfit === undefined ? [] : [unfit]), ...(this.faults.get(address) ?? [])];
     if ('setFeedback' in field) field.setFeedback({ type: 'error', code: 'EffectError', messages });
   }
 
@@ -160,7 +210,9 @@ class Bound implements BoundForm {
   }
 
   private get node(): FieldNode {
-    return fieldsAt(this.store.contract.document, this.row);
+    const { document } = this.store.contract;
+    if (this.known?.document !== document) this.known = { document, node: fieldsAt(document, this.row) };
+    return this.known.node;
   }
 }
 

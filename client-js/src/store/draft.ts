@@ -24,8 +24,9 @@ export class LocalDraft implements Draft {
     this.name = name;
   }
 
+  /** Not any more while it is cancelled or saved, as observers of that see it. */
   get open(): boolean {
-    return this.state === 'open';
+    return this.state === 'open' && this.desk.open.includes(this);
   }
 
   get changes(): string[] {
@@ -96,8 +97,9 @@ export class LocalDraft implements Draft {
   reopen(): void {
     if (this.state !== 'refused') throw invalid('only a draft that was refused can be opened again');
     this.core = this.desk.refill(this.lastState.changes);
+    this.desk.open.push(this);
     this.become('open');
-    this.desk.reopened(this);
+    this.desk.changed.emit();
   }
 
   /** Tells whether, and whoever listens that, it may hold or say something else. */

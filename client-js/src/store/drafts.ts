@@ -226,10 +226,6 @@ export class Drafts {
     return draft;
   }
 
-  reopened(draft: LocalDraft): void {
-    this.added(draft);
-  }
-
   private closed(draft: LocalDraft): void {
     this.open.splice(this.open.indexOf(draft), 1);
   }

@@ -54,6 +54,38 @@ describe('a formily form', () => {
     bound.cancel();
   });
 
+  it('writes what reactions, resets and the application set, as one mutation with what was typed (S75)', async () => {
+    const { server, store } = await opened();
+    const form = createForm({ effects: () => onFieldValueChange('x', ({ value }: Field) => form.setValuesIn('count', value * 2)) });
+    const { save } = saved(bindForm(store, 'annotation/a1', { form }));
+    const x = form.createField({ name: 'x' });
+    form.createField({ name: 'count' });
+    form.createField({ name: 'name' }).setValue('Two');
+    await x.onInput(5);
+    expect(store.peek('annotation/a1')).toMatchObject({ x: 5, count: 10, name: 'Two' });
+    await form.reset('count');
+    expect(store.peek('annotation/a1/count')).toBe(undefined);
+    save();
+    await settled();
+    expect(server.pushes).toMatchObject([{ changes: [['u', 'annotation', ['a1'], { x: 5, name: 'Two' }]] }]);
+  });
+
+  it('shows at its field what cannot be a value, saves nothing meanwhile, and keeps fields of its own to itself (S75)', async () => {
+    const { server, store } = await opened();
+    const bound = bindForm(store, 'annotation/a1');
+    const [x, own] = ['x', 'confirmed'].map((name) => bound.form.createField({ name }));
+    await own!.onInput('yes');
+    expect([own!.value, own!.selfErrors, bound.draft!.changes]).toEqual(['yes', [], []]);
+    await x!.onInput('wide');
+    expect([x!.selfErrors, x!.value, bound.draft!.changes]).toEqual([['annotation ["a1"]: x must be a number'], 'wide', []]);
+    expect(() => bound.save()).toThrow('x must be a number');
+    await x!.onInput(4);
+    expect([x!.selfErrors, bound.draft!.changes]).toEqual([[], ['annotation/a1/x']]);
+    await x!.onInput('wide');
+    bound.cancel();
+    expect([x!.selfErrors, x!.value, server.pushes]).toEqual([[], 1, []]);
+  });
+
   it('edits a nested list by its items, new ones included (S75)', async () => {
     const { server, store } = await opened();
     const { form, save } = saved(bindForm(store, 'annotation/a1'));

@@ -82,4 +82,23 @@ describe.each(ENGINES)('a draft on $name', (engine) => {
     expect([store.peek('annotation/a1/x'), store.peek('annotation/a1/count')]).toEqual([8, 3]);
     expect(server.pushes.map((push) => push.changes)).toEqual([[['u', 'annotation', ['a1'], { count: 3 }]]]);
   });
+
+  it('can be asked by observers of what they hear of while it is saved or cancelled, and again when it is reopened (S36)', async () => {
+    const { server, store } = await opened();
+    const heard: unknown[] = [];
+    let draft = store.draft();
+    store.subscribe('annotation/a1', () => heard.push([draft.open, draft.changes, draft.conflicts, draft.lost, draft.faults]));
+    draft.set('annotation/a1/x', 5);
+    draft.cancel();
+    draft = store.draft();
+    draft.set('annotation/a1/x', 6);
+    server.judge = () => 'invalid';
+    draft.save();
+    const over = [false, [], [], [], []], changed = [true, ['annotation/a1/x'], [], [], []];
+    await settled();
+    draft.reopen();
+    expect([heard.slice(0, 3), draft.changes]).toEqual([[changed, over, changed], ['annotation/a1/x']]);
+    draft.cancel();
+    expect(heard.at(-1)).toEqual(over);
+  });
 });
