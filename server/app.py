@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ from .schema.bundle import SUFFIX, read
 from .schema.contract import Contract
 from .sockets.hall import Hall
 from .sockets.halls import OtherHalls
+from .storage.darkroom import Darkroom
 from .storage.files import Files
 from .storage.images import Gallery
 from .storage.lock import Lock
@@ -206,8 +207,11 @@ class Sharelite(Starlette):
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        with Lock(self.settings.data), _pools(self._cell is not None) as workers:
-            async with self._alone(workers) if self._cell is None else self._in_cell(self._cell, workers) as house:
+        data, cell = self.settings.data, self._cell
+        with Lock(data), _pools(cell is not None) as workers, closing(Darkroom(data / "chunks")) as darkroom:
+            gallery = Gallery(Files(in_cell=cell is not None), data, darkroom)
+            living = self._alone(workers, gallery) if cell is None else self._in_cell(cell, workers, gallery)
+            async with living as house:
                 async with self._carrying(house, workers), self._curating(house, workers):
                     house.hall.start()
                     self.state.house = house
@@ -241,11 +245,11 @@ class Sharelite(Starlette):
             await curator.close()
 
     @asynccontextmanager
-    async def _alone(self, workers: Workers) -> AsyncIterator[House]:
+    async def _alone(self, workers: Workers, gallery: Gallery) -> AsyncIterator[House]:
         files = Files()
         logger.info("node", extra={"node": identity(files, self.settings.data).node})
         data, limits = self.settings.data, self.settings.limits
-        catalog = Catalog(files, data, workers, Alone(), self._functions, Gallery(files, data), limits=limits)
+        catalog = Catalog(files, data, workers, Alone(), self._functions, gallery, limits=limits)
         try:
             await catalog.start()
             await self._put_contracts(catalog, self._contracts())
@@ -254,7 +258,7 @@ class Sharelite(Starlette):
             await catalog.close()
 
     @asynccontextmanager
-    async def _in_cell(self, within: InCell, workers: Workers) -> AsyncIterator[House]:
+    async def _in_cell(self, within: InCell, workers: Workers, gallery: Gallery) -> AsyncIterator[House]:
         """A node of a cell. Leadership is handed over before anything is closed."""
         files, data = Files(in_cell=True), self.settings.data
         known = identity(files, data, within.plan.cluster, within.plan.node)
@@ -271,7 +275,7 @@ class Sharelite(Starlette):
         me = NodeRecord(known.node, known.incarnation, plan.me.raft, plan.me.peer, plan.me.url)
         cell = Cell(within.port(plan, known, data, joins))
         node = CellNode(plan, cell, links, files, data, self._end)
-        gallery, limits = Gallery(files, data), self.settings.limits
+        limits = self.settings.limits
         catalog = Catalog(files, data, workers, cell, self._functions, gallery, cell, node.forwarding, limits=limits)
         links.answer("http", answers(self, self, lambda: cell.delivered))
         contracts = self._contracts()

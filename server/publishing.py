@@ -22,12 +22,14 @@ from .cluster.agreement import BUILD_BYTES
 from .errors import Damaged, NotJudged, ShareliteError, Unavailable, UnknownOutcome
 from .ports import InCell
 from .road import Road
-from .storage.chunks import Batch, Chunks
+from .storage.chunks import Chunks
+from .storage.darkroom import Developer, Unfinished
 from .storage.databases import Databases
+from .storage.developing import Work
 from .storage.files import PAGE_SIZE
 from .storage.images import Images
 from .storage.manifest import CHUNK, DIGEST_BYTES, FORMAT, Image, Manifest
-from .storage.overlay import Overlay, chunks_of
+from .storage.overlay import Overlay
 from .storage.shown import shown
 from .sync.entry import Entry, Published
 from .sync.log import published
@@ -83,9 +85,11 @@ class Pinned:
 class Publisher:
     """The steps for one open project; project.py calls them in order, each on the thread that it says."""
 
-    def __init__(self, road: Road, databases: Databases, images: Images, chunks: Chunks) -> None:
+    def __init__(
+        self, road: Road, databases: Databases, images: Images, chunks: Chunks, developer: Developer
+    ) -> None:
         self.images = images
-        self._road, self._databases, self._chunks = road, databases, chunks
+        self._road, self._databases, self._chunks, self._developer = road, databases, chunks, developer
         #: Of SQLite: another one may lay out the same rows in other bytes.
         self.build = hashlib.sha256(apsw.sqlite3_sourceid().encode()).digest()[:BUILD_BYTES]
         #: Set where the project is being closed: work on the way ends early.
@@ -169,13 +173,12 @@ class Publisher:
     def make(self, pinned: Pinned) -> Image:
         """On a reader's thread: hash and store what changed, and the manifest. Raises NotPublished."""
         try:
-            with self._chunks.batch() as batch:
-                return self.images.stage(self._manifest(pinned, self._hashed(pinned, batch)), batch)
+            return self.images.stage(self._manifest(pinned, *self._hashed(pinned)))
         except OSError as problem:
             full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
             why = "the disk is full" if full else f"{problem.strerror or problem}"
             raise NotPublished(why) from problem
-        except Damaged as problem:
+        except (Damaged, Unfinished) as problem:
             raise NotPublished(str(problem)) from problem
 
     def finish(self, pinned: Pinned, image: Image) -> None:
@@ -202,28 +205,23 @@ class Publisher:
         except (Damaged, OSError, apsw.Error) as problem:
             raise NotPublished(str(problem)) from problem
 
-    def _hashed(self, pinned: Pinned, batch: Batch) -> bytes:
-        """The hashes of all chunks: those of the image before, but for what may have changed."""
-        overlay = pinned.overlay
-        count = (overlay.size + CHUNK - 1) // CHUNK
-        before = self.newest()
-        changed: set[int] | None = None
+    def _hashed(self, pinned: Pinned) -> tuple[int, bytes]:
+        """The bytes of the database, and the hashes of all chunks: those of the image before, but for what may have
+        changed."""
+        mark, before = pinned.overlay.mark, self.newest()
+        since = None
         if before is not None and not self.images.harmed:
-            changed = self._databases.changed_since(before.manifest.seq, overlay)
-        if before is None or changed is None:
-            known, wanted = bytearray(), list(range(count))
-        else:
-            known = bytearray(before.manifest.chunks[: count * DIGEST_BYTES])
-            grown = range(before.manifest.size // CHUNK, count)
-            wanted = sorted({0, *chunks_of(changed, overlay.size), *grown})
-        known.extend(bytes(count * DIGEST_BYTES - len(known)))
-        for index in wanted:
-            if self.abandoned.is_set():
-                raise NotPublished("the project is being closed")
-            known[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = batch.put(overlay.chunk(index))
-        return bytes(known)
+            since = self._databases.since(before.manifest.seq, before.manifest.size)
+        work = Work(str(self._databases.data_path), mark.salts, mark.frames, pinned.seq, since)
+        made = self._developer.develop(pinned.overlay, work, self._chunks, self.abandoned)
+        length = -(-made.size // CHUNK) * DIGEST_BYTES
+        known = bytearray(before.manifest.chunks[:length] if before is not None else b"")
+        known.extend(bytes(length - len(known)))
+        for index, digest in made.chunks:
+            known[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] = digest
+        return made.size, bytes(known)
 
-    def _manifest(self, pinned: Pinned, chunks: bytes) -> Manifest:
+    def _manifest(self, pinned: Pinned, size: int, chunks: bytes) -> Manifest:
         return Manifest(
             FORMAT,
             self._databases.project,
@@ -231,7 +229,7 @@ class Publisher:
             pinned.version,
             pinned.seq,
             pinned.at,
-            pinned.overlay.size,
+            size,
             PAGE_SIZE,
             chunks,
         )

@@ -195,7 +195,8 @@ class Yard:
     def _opened(self, road: Road, databases: Databases, lane: Lane | None) -> Project:
         contract = Contract.parse(databases.contract())
         road.follow(contract)
-        publisher = Publisher(road, databases, self._gallery.of(databases.project), self._gallery.chunks)
+        gallery = self._gallery
+        publisher = Publisher(road, databases, gallery.of(databases.project), gallery.chunks, gallery.developer)
         publisher.settle()
         return Project(road, databases, self._workers, contract, publisher, self._elsewhere, lane)
 

@@ -16,6 +16,7 @@ from sharelite.publishing import Publisher
 from sharelite.road import Arrival, Road
 from sharelite.schema.contract import Contract
 from sharelite.storage.chunks import Chunks
+from sharelite.storage.darkroom import Developer, Here
 from sharelite.storage.databases import Databases
 from sharelite.storage.files import Files
 from sharelite.storage.images import Cache, Images
@@ -131,10 +132,11 @@ def databases(folder: Path, vfs: str | None = None) -> Databases:
     return Databases(Files(vfs), folder, PROJECT)
 
 
-def publisher(road: Road, files: Databases, folder: Path) -> Publisher:
+def publisher(road: Road, files: Databases, folder: Path, developer: Developer | None = None) -> Publisher:
     """What publishes the images of a project that is alone in a folder, beside its chunks."""
     seam = files._files
-    return Publisher(road, files, Images(seam, folder, Cache()), Chunks(seam, folder / "chunks"))
+    images, chunks = Images(seam, folder, Cache()), Chunks(seam, folder / "chunks")
+    return Publisher(road, files, images, chunks, developer or Here())
 
 
 def new_road(

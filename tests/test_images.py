@@ -19,6 +19,7 @@ from sharelite.founding import misread
 from sharelite.publishing import NotPublished, Pinned, Publisher
 from sharelite.road import Road
 from sharelite.schema.contract import Contract
+from sharelite.storage.darkroom import Developer
 from sharelite.storage.databases import Databases
 from sharelite.storage.differing import differing
 from sharelite.storage.files import Files
@@ -36,7 +37,9 @@ from tests.roads import EPOCH, PROJECT, SCENE, Client, databases, delete, insert
 class Story:
     """A project with what publishes it, opened and closed like a server does."""
 
-    def __init__(self, folder: Path, make: bool = True, seam: Files | None = None) -> None:
+    def __init__(
+        self, folder: Path, make: bool = True, seam: Files | None = None, developer: Developer | None = None
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self._written = 0 if make else 1000
         self.folder, self.files = folder, Databases(seam or Files(), folder, PROJECT)
@@ -45,7 +48,7 @@ class Story:
         else:
             self.road = Road(self.files, Alone(), {}, "", misread)
             self.road.follow(Contract.parse(SCENE))
-        self.publisher = publisher(self.road, self.files, folder)
+        self.publisher = publisher(self.road, self.files, folder, developer)
         self.publisher.settle()
         self.ann = Client(self.road)
 
@@ -84,8 +87,10 @@ def content(publisher: Publisher, image: Image) -> bytes:
 
 
 @contextmanager
-def story(folder: Path, make: bool = True, seam: Files | None = None) -> Iterator[Story]:
-    told = Story(folder, make, seam)
+def story(
+    folder: Path, make: bool = True, seam: Files | None = None, developer: Developer | None = None
+) -> Iterator[Story]:
+    told = Story(folder, make, seam, developer)
     try:
         yield told
     finally:

@@ -52,10 +52,11 @@ class Chunks:
     def path(self, digest: bytes) -> Path:
         return self._folder / digest.hex()
 
-    def batch(self) -> Batch:
-        """New chunks, for as long as the `with` lasts safe from `sweep`."""
+    def batch(self, everything: bool = False) -> Batch:
+        """New chunks, for as long as the `with` lasts safe from `sweep`. `everything`: so are all others, because
+        another process uses them."""
         self._files.make_folder(self._folder)
-        return Batch(self, self._files)
+        return Batch(self, self._files, everything)
 
     def handle(self, digest: bytes) -> int:
         """An open file whose bytes are those of the chunk; the caller closes it.
@@ -127,7 +128,7 @@ class Chunks:
     def _remove(self, path: Path, digest: bytes | None, oldest: float) -> int:
         with self._lock:
             young = path.exists() and path.stat().st_mtime > oldest
-            if young or any(digest in batch.digests for batch in self._batches):
+            if young or any(batch.everything or digest in batch.digests for batch in self._batches):
                 return 0
             self._files.unlink(path)
             return 1
@@ -159,8 +160,8 @@ class Chunks:
 class Batch:
     """The chunks of one image while it is made."""
 
-    def __init__(self, chunks: Chunks, files: Files) -> None:
-        self._chunks, self._files = chunks, files
+    def __init__(self, chunks: Chunks, files: Files, everything: bool = False) -> None:
+        self._chunks, self._files, self.everything = chunks, files, everything
         self._token = secrets.token_hex(8)
         self._waiting: dict[bytes, Path] = {}
         self.digests: set[bytes] = set()
@@ -190,14 +191,13 @@ class Batch:
                 self._settle()
         return digest
 
-    def finish(self, *beside: Path) -> None:
-        """Make what was put durable, and the bytes of some files beside it: the disk takes together what comes
-        together."""
-        self._settle(*beside)
+    def finish(self) -> None:
+        """Make what was put durable."""
+        self._settle()
         self._files.sync_folder(self._chunks._folder)
 
-    def _settle(self, *beside: Path) -> None:
-        self._files.sync_all([*self._waiting.values(), *beside])
+    def _settle(self) -> None:
+        self._files.sync_all(self._waiting.values())
         for digest, path in self._waiting.items():
             self._files.rename(path, self._chunks.path(digest))
         self._waiting.clear()

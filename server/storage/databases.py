@@ -10,6 +10,7 @@ from typing import Any
 
 import apsw
 
+from .developing import Since
 from .files import Files, Role
 from .images import FOLDER
 from .kept import Kept
@@ -168,11 +169,11 @@ class Databases:
         self.kept.start(seq)
         self._published_at = self._kept_up_to = mark
 
-    def changed_since(self, seq: int, overlay: Overlay) -> set[int] | None:
-        """Pages that may differ from the image of a seq; None: any of them."""
+    def since(self, seq: int, size: int) -> Since | None:
+        """What may differ from the image of a seq, which has so many bytes; None: anything."""
         if self.kept.base is None or self.kept.base > seq:
             return None
-        return self.kept.pages | overlay.changed(self._published_at)
+        return Since(size, list(self.kept.pages), *self._published_at)
 
     def close(self) -> None:
         """Every connection, also behind one that cannot be closed well. Raises apsw errors."""

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ..config import ImagePolicy
 from ..errors import Damaged
-from .chunks import NEW, Batch, Chunks
+from .chunks import Chunks
+from .darkroom import Developer, Here
 from .files import Files
 from .manifest import Image, Manifest, Name, decode, encode, name_of, parse_name
 from .retention import Shown, retired
@@ -92,20 +93,11 @@ class Images:
                 return self._cache.get(self._key(name))
         return None
 
-    def stage(self, manifest: Manifest, batch: Batch) -> Image:
-        """Make a manifest durable, after its chunks; it is not to be seen yet. Raises OSError."""
+    def stage(self, manifest: Manifest) -> Image:
+        """Make a manifest durable whose chunks are; it is not to be seen yet. Raises OSError."""
         image = Image(manifest, manifest.hash)
         self._files.make_folder(self._folder)
-        staged = self._staged(name_of(image))
-        beside = staged.with_name(f"{staged.name}{NEW}")
-        try:
-            self._files.make(beside, encode(manifest))
-            batch.finish(beside)
-            self._files.rename(beside, staged)
-        except BaseException:
-            self._files.unlink(beside)
-            raise
-        self._files.sync_folder(self._folder)
+        self._files.write(self._staged(name_of(image)), encode(manifest))
         return image
 
     def publish(self, image: Image) -> None:
@@ -282,9 +274,11 @@ class Cache:
 class Gallery:
     """The images of a node, by project, over one store of chunks."""
 
-    def __init__(self, files: Files, data: Path) -> None:
+    def __init__(self, files: Files, data: Path, developer: Developer | None = None) -> None:
+        """`developer`: who makes the chunks of images; None: whoever wants one."""
         self._files, self._data = files, data
         self.chunks = Chunks(files, data / "chunks")
+        self.developer = developer or Here()
         self._cache = Cache()
         self._lock = threading.Lock()
         self._projects: dict[str, Images] = {}
