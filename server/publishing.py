@@ -214,6 +214,8 @@ class Publisher:
             since = self._databases.since(before.manifest.seq, before.manifest.size)
         work = Work(str(self._databases.data_path), mark.salts, mark.frames, pinned.seq, since)
         made = self._developer.develop(pinned.overlay, work, self._chunks, self.abandoned)
+        if not pinned.still:  # another process may have opened the other file
+            raise Unfinished("the database was made anew meanwhile")
         length = -(-made.size // CHUNK) * DIGEST_BYTES
         known = bytearray(before.manifest.chunks[:length] if before is not None else b"")
         known.extend(bytes(length - len(known)))

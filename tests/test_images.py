@@ -202,6 +202,11 @@ def test_what_was_opened_before_data_db_was_replaced_is_no_image(tmp_path: Path)
         with pytest.raises(Unavailable):
             here.publisher.begin(pinned)
         pinned.close()
+        pinned = here.begin()
+        here.files.generation += 1
+        with pytest.raises(NotPublished, match="made anew"):
+            here.publisher.make(pinned)
+        pinned.close()
         assert here.publisher.images.names() == [] and here.publish().manifest.version == 6
 
 

@@ -161,7 +161,7 @@ class Databases:
 
     def overlay(self, seq: int) -> Overlay:
         """The database right after the writer's last commit, which took it to this seq. The caller has begun a read
-        transaction before, and closes it after; there is one at a time."""
+        transaction before, and closes it after; one at a time is read."""
         return Overlay(self._files, self.data_path, self._frames(), seq, self._walked)
 
     def published(self, seq: int, mark: Mark) -> None:
