@@ -1,4 +1,4 @@
-"""The wheel has everything that `pip install sharelite-*.whl && sharelite demo` needs: no Node, no make, no checkout."""
+"""The wheel has all that `pip install sharelite-*.whl && sharelite demo` needs: no Node, no make, no checkout."""
 
 from __future__ import annotations
 
