@@ -130,6 +130,15 @@ def test_a_client_that_comes_again_replaces_its_older_socket(server: Serving, pr
             assert newer.hear()["type"] == "commits"
 
 
+def test_a_reset_names_the_image_to_go_on_from(server: Serving, project: str) -> None:  # W3, I10
+    image = server.http.get(f"/v1/projects/{project}/image").json()
+    with server.open(project, cursor=99) as talk:
+        named = talk.hear()["image"]
+        assert (named["version"], named["hash"]) == (image["version"], image["hash"])
+        content = server.http.get(named["url"]).content
+        assert len(content) == image["size"]
+
+
 def test_after_a_reset_the_socket_goes_on_with_another_hello(server: Serving, project: str) -> None:  # W3
     with server.open(project, cursor=1, epoch="f" * 32) as talk:
         assert talk.hear()["type"] == "reset"

@@ -55,6 +55,9 @@ class Ping(Message, frozen=True, tag="ping"):
     pass
 
 
+NO_IMAGE = Raw(b"null")
+
+
 class Welcome(Struct, frozen=True):
     """What a client learns when it is let in. `limits` in bytes, counts and rates per second."""
 
@@ -69,7 +72,7 @@ class Welcome(Struct, frozen=True):
     role: str
     type: str = "welcome"
     protocol: int = PROTOCOL
-    image: Raw = Raw(b"null")
+    image: Raw = NO_IMAGE
 
 
 _decode = msgspec.json.Decoder(Hello | Push | Presence | Signal | Auth | Ping).decode
@@ -115,9 +118,9 @@ def settled(id: MutationId, version: int) -> str:
     return encode({"type": "settled", "id": id, "version": version})
 
 
-def reset(reason: str) -> str:
+def reset(reason: str, image: Raw = NO_IMAGE) -> str:
     """The feed ends here. `image`: where to load from; null: the project's `/db`."""
-    return encode({"type": "reset", "reason": reason, "image": None})
+    return encode({"type": "reset", "reason": reason, "image": image})
 
 
 def signal(sender: str, topic: str, data: bytes) -> str:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import Raw
 
 from ..config import Limits
 from ..errors import BadRequest, CursorGone, NotJudged, RateLimited, ShareliteError, TooLarge
@@ -167,9 +168,11 @@ class Session:
         self.cursor = self._start = greeting.feed.version if hello.cursor is None else hello.cursor
         self._outbox.append(self._welcome(greeting))
         if hello.epoch not in (None, greeting.epoch):
-            self.lost(CursorGone("the project's log was replaced, versions of another epoch mean nothing here"))
+            gone = CursorGone("the project's log was replaced, versions of another epoch mean nothing here")
+            self.lost(gone, greeting.image)
         elif not 0 <= self.cursor <= greeting.feed.version:
-            self.lost(CursorGone(f"version {self.cursor} is ahead of the project, which is at {greeting.feed.version}"))
+            gone = CursorGone(f"version {self.cursor} is ahead of the project, which is at {greeting.feed.version}")
+            self.lost(gone, greeting.image)
 
     def _welcome(self, greeting: Greeting) -> str:
         limits = self._limits
@@ -241,10 +244,11 @@ class Session:
         except CursorGone as gone:
             self.lost(gone)
 
-    def lost(self, gone: CursorGone) -> None:
-        """The feed cannot go on: reset. Pushes are still taken, and answered without it, until the next hello."""
+    def lost(self, gone: CursorGone, image: Raw = messages.NO_IMAGE) -> None:
+        """The feed cannot go on: reset. Pushes are still taken, and answered without it, until the next hello. `image`:
+        one from which it goes on; where a commit is too large for the feed the newest one may be older than that."""
         self.state = "adrift"
-        self._outbox.append(messages.reset(gone.reason))
+        self._outbox.append(messages.reset(gone.reason, image))
         self._answers.extend((0, messages.settled(id, version)) for version, id in self._coming)
         self._coming.clear()
 
