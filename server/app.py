@@ -260,6 +260,7 @@ class Sharelite(Starlette):
     @asynccontextmanager
     async def _in_cell(self, within: InCell, workers: Workers, gallery: Gallery) -> AsyncIterator[House]:
         """A node of a cell. Leadership is handed over before anything is closed."""
+        contracts = self._contracts()
         files, data = Files(in_cell=True), self.settings.data
         known = identity(files, data, within.plan.cluster, within.plan.node)
         logger.info("node", extra={"node": known.node, "incarnation": known.incarnation})
@@ -278,7 +279,6 @@ class Sharelite(Starlette):
         limits = self.settings.limits
         catalog = Catalog(files, data, workers, cell, self._functions, gallery, cell, node.forwarding, limits=limits)
         links.answer("http", answers(self, self, lambda: cell.delivered))
-        contracts = self._contracts()
         node.led = lambda: self._put_contracts(catalog, contracts)
         try:
             await node.start(catalog, me if joins else None)

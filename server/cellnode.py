@@ -62,6 +62,8 @@ class CellNode:
         self._tasks: set[asyncio.Task[None]] = set()
         self._yielding: asyncio.Task[None] | None = None
         self._full_until = 0.0
+        #: The latest term in which what a leader has to do at first was done here.
+        self._led = 0
         self._bases = Bases(links, files, data)
         cell.fetch_base, self.forwarding.spread = self._bases.fetch, self._bases.spread
         self.forwarding.differs, self.forwarding.full = self.differs, self.full
@@ -288,7 +290,10 @@ class CellNode:
 
     def trouble(self) -> list[str]:
         """Why this node should not be asked now; empty while all is well."""
-        found = [] if self.cell.role.leader_node is not None else ["the cell has no leader"]
+        role = self.cell.role
+        found = [] if role.leader_node is not None else ["the cell has no leader"]
+        if role.leader and self._led != role.term:
+            found.append("the leader has not finished what others left, or its contracts, yet")
         full = ["the disk is full"] if self._loop.time() < self._full_until else []
         return found + full + self.accord.trouble()
 
@@ -349,6 +354,7 @@ class CellNode:
     async def _lead(self) -> None:
         """What was interrupted is the new leader's to finish. Who has a replica that differs leads only if nobody else
         can."""
+        term = self.cell.role.term
         if self.accord.worse:
             await self.hand_over()
         try:
@@ -358,6 +364,8 @@ class CellNode:
             logger.info("what was interrupted is left to the next leader: %s", problem)
         except ShareliteError:
             logger.exception("what was interrupted could not be finished")
+        finally:
+            self._led = term
 
     async def _step_back(self) -> None:
         """What is held open for a mutation to come is let go of: what other nodes did comes first."""

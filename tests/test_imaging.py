@@ -182,3 +182,16 @@ def test_what_was_made_last_is_compared_whatever_was_in_doubt_before() -> None: 
     told = [{9: b"r", -5: y, -7: y}, {9: b"r", -5: x, -7: x}, {9: b"r", -7: x}]
     assert judge("a", dict(zip("abc", told, strict=True)), 3, -5) == Judgement("differs", frozenset("bc"))
     assert word({9: b"r"}, {9: b"r", -7: x}, {9: b"r", -7: x}, seq=-7) == "agrees"
+
+
+def test_a_node_that_does_not_lead_keeps_no_more_images_than_the_leader(cell: Company) -> None:  # I11, K76
+    project = long(cell)
+    for number in range(3):
+        write(cell, "b", project, str(number), row="n", counter=number + 2)
+        assert publish(cell, project) == 200
+        shown_everywhere(cell, project, str(number))
+    for node in "abc":
+        gallery = cell.node(node).catalog.gallery
+        gallery.retire_old(ImagePolicy(unread=0, read=0), True)
+        assert [name.version for name in gallery.of(project).names()] == [5]
+    shown_everywhere(cell, project, "2")
