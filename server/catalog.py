@@ -176,10 +176,10 @@ class Catalog:
         return self._openings.counts()
 
     async def look(self, project: str) -> Look:
-        """Version and size; a project that is closed is not opened for it, if it was closed well."""
+        """Version, size and last commit; a project that is closed is not opened for it, if it was closed well."""
         opened = self._openings.look(project)
         if opened is not None:
-            return Look(opened.version, opened.size)
+            return opened.look
         problem = self._openings.problem(project)
         if problem is not None:
             raise problem.with_traceback(None)
@@ -187,7 +187,7 @@ class Catalog:
         if known is not None:
             return known
         async with self.hold(project) as opened:
-            return Look(opened.version, opened.size)
+            return opened.look
 
     async def was_published(self, project: str, version: int, hash: str) -> bool:
         """Whether there ever was this image of a project, by its log."""
@@ -293,7 +293,7 @@ class Catalog:
     async def _closing(self, project: Project) -> None:
         await project.close()
         if project.trouble is None:
-            await self._workers.turn(self._seen.keep, project.id, Look(project.version, project.size))
+            await self._workers.turn(self._seen.keep, project.id, project.look)
 
     async def _tidy(self) -> None:
         await self._workers.turn(give_back)

@@ -40,6 +40,7 @@ from .schemachange import schema_change
 from .sql.statements import Statements
 from .storage.databases import Databases
 from .storage.manifest import Image
+from .storage.seen import Look
 from .sync.apply import BROKEN, WRONG
 from .sync.feed import Feed
 from .sync.held import Held, Moved
@@ -137,6 +138,10 @@ class Project:
     def size(self) -> int:
         """Bytes of the database and its write-ahead log."""
         return self._databases.size()
+
+    @property
+    def look(self) -> Look:
+        return Look(self.version, self.size, self._road.updated)
 
     @property
     def trouble(self) -> Stopped | None:

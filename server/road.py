@@ -117,6 +117,10 @@ class Road:
         return self._log.position
 
     @property
+    def updated(self) -> int:
+        return self._log.updated
+
+    @property
     def epoch(self) -> str:
         epoch: str = self._log.epoch
         return epoch

@@ -76,7 +76,7 @@ class Yard:
             else:
                 road.adopt(contract, contract.document, origin[0], by)
         self._files.sync_folder(databases.data_path.parent)
-        return Look(road.position.version, databases.size())
+        return Look(road.position.version, databases.size(), road.updated)
 
     def open(self, project: str, lane: Lane | None = None) -> Project:
         """Open what is here, behind what the cell has delivered of it. Raises NotFound, in a cell NotHere, where it is

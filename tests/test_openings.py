@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import random
 import shutil
@@ -261,6 +262,30 @@ def test_what_was_open_when_the_process_died_is_looked_at_again(tmp_path: Path) 
     files = _Noting()
     assert run(tmp_path / "second", looks, STAYING, files) == [3, 1]
     assert set(files.opened) == {project}
+
+
+def test_when_a_project_was_last_changed_outlives_closing_and_restarts(tmp_path: Path) -> None:  # W10, L24
+    async def first(catalog: Catalog) -> list[int]:
+        projects, found = await made(catalog, 3), []
+        for project, length in zip(projects, (0, 10, 2_000_000), strict=True):  # the last one takes several records
+            async with catalog.hold(project) as opened:
+                if length:
+                    change = upsert("note", "n", text="x" * length)
+                    await opened.mutate(Mutation("ann", Edit((change,))))
+                await opened.image()
+                (commit,) = await opened.commits(opened.version - 1)
+                assert (await catalog.look(project)).updated == json.loads(commit.json)["at"]
+                found.append(opened.look.updated)
+        return found
+
+    async def second(catalog: Catalog) -> list[int]:
+        return [(await catalog.look(record.id)).updated for record in catalog.list()]
+
+    told = run(tmp_path, first, STAYING)
+    files = _Noting()
+    assert run(tmp_path, second, STAYING, files) == told and files.opened == []
+    (tmp_path / "seen.db").unlink()
+    assert run(tmp_path, second, STAYING, files) == told and len(set(files.opened)) == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 500])

@@ -64,6 +64,24 @@ def test_the_list_shows_size_version_and_who_is_there(server: Serving, project: 
     assert found["size"] > 4096
 
 
+def test_a_project_tells_when_it_was_last_changed(server: Serving, project: str) -> None:  # W10
+    def updated() -> int:
+        told: int = server.http.get(f"/v1/projects/{project}").json()["updated"]
+        return told
+
+    def newest() -> int:
+        at: int = server.http.get(f"/v1/projects/{project}/commits").json()["commits"][-1]["at"]
+        return at
+
+    assert updated() == newest()
+    write(server, project, ["a"])
+    assert updated() == newest()
+    body = {"changes": [["u", "note", ["nobody"], {"text": "x"}]]}
+    assert server.http.post(f"/v1/projects/{project}/mutations", json=body).status_code == 404
+    server.http.head(f"/v1/projects/{project}/db")
+    assert updated() == newest(), "refusals and images change nothing"
+
+
 def test_the_list_can_be_asked_for_one_name(server: Serving) -> None:  # W10
     id = server.project("looked for")
     found = server.http.get("/v1/projects", params={"name": "looked for"}).json()["projects"]

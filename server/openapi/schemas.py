@@ -35,7 +35,7 @@ SCHEMAS: JSON = {
         version=WHOLE,
     ),
     "Project": obj(
-        "id name contract public created by role connections users version size problem",
+        "id name contract public created by role connections users version size updated problem",
         id=ID,
         name=TEXT,
         contract=maybe(TEXT),
@@ -47,6 +47,7 @@ SCHEMAS: JSON = {
         users=listed(TEXT),
         version=maybe(WHOLE),
         size=maybe({**WHOLE, "description": "bytes"}),
+        updated=maybe({**WHOLE, "description": "the last commit, milliseconds since 1970"}),
         problem={**maybe(TEXT), "description": "why it cannot be read"},
     ),
     "NewProject": {

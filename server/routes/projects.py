@@ -181,5 +181,6 @@ def _shown(here: House, record: ProjectRecord, identity: Identity, look: Look | 
         "users": sorted(set(users)),
         "version": None if look is None else look.version,
         "size": None if look is None else look.size,
+        "updated": None if look is None else look.updated,
         "problem": None,
     }

@@ -21,18 +21,20 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen(
-  project TEXT PRIMARY KEY, version INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID, STRICT
+  project TEXT PRIMARY KEY, version INTEGER NOT NULL, size INTEGER NOT NULL, updated INTEGER NOT NULL
+) WITHOUT ROWID, STRICT
 """
-ALL = "SELECT project, version, size FROM seen"
-KEEP = "INSERT OR REPLACE INTO seen(project, version, size) VALUES(?,?,?)"
+ALL = "SELECT project, version, size, updated FROM seen"
+KEEP = "INSERT OR REPLACE INTO seen(project, version, size, updated) VALUES(?,?,?,?)"
 FORGET = "DELETE FROM seen WHERE project=?"
 
 
 class Look(Struct, frozen=True):
-    """Version of a project and bytes of its database."""
+    """Version of a project, bytes of its database, and when its last commit was made, in ms since 1970."""
 
     version: int
     size: int
+    updated: int
 
 
 class Seen:
@@ -49,7 +51,7 @@ class Seen:
         with self._lock:
             self._connection = _opened(self._files, self._path)
             rows: Any = self._connection.execute(ALL)
-            self._looks = {project: Look(version, size) for project, version, size in rows}
+            self._looks = {project: Look(*look) for project, *look in rows}
 
     def get(self, project: str) -> Look | None:
         """None: it is open, or nobody knows; then it has to be opened."""
@@ -58,7 +60,7 @@ class Seen:
     def keep(self, project: str, look: Look) -> None:
         """Said once the project is closed."""
         with self._lock:
-            self._run(KEEP, project, look.version, look.size)
+            self._run(KEEP, project, look.version, look.size, look.updated)
             self._looks[project] = look
 
     def forget(self, project: str) -> None:

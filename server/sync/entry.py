@@ -22,6 +22,8 @@ from ..model import Commit, EncodedCommit, MutationId, Outcome, Refusal
 FORMAT = 1
 #: Bytes of one part: below the 1 MiB that Raft carries, with room for what it adds.
 PART = 768 << 10
+#: Format, kind, seq, base version and time are within the first bytes of a body.
+HEAD_BYTES = 64
 
 EntryKind = Literal["commits", "part", "base", "publish", "published"]
 OUTCOME_KINDS: tuple[Literal["committed", "settled", "refused"], ...] = ("committed", "settled", "refused")
@@ -154,6 +156,19 @@ def join(parts: Sequence[bytes]) -> bytes:
             raise ValueError(f"part {k} of {count} stands where part {place + 1} of {len(parts)} should")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def moment(first: bytes) -> int:
+    """When an entry was made, in ms since 1970, from the body of its first record, without reading more of it."""
+    return int(_head(_unpack_part(first)[5] if _head(first)[1] == "part" else first)[4])
+
+
+def _head(body: bytes) -> list[Any]:
+    """The first five members, which come before what may be long."""
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(body[:HEAD_BYTES])
+    unpacker.read_array_header()
+    return [unpacker.unpack() for _ in range(5)]
 
 
 def part_count(body: bytes) -> int:

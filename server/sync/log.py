@@ -15,7 +15,7 @@ import msgspec
 from ..errors import Damaged
 from ..model import Base, EncodedCommit, MutationId, Outcome, Refusal
 from . import digest
-from .entry import OUTCOME_KINDS, Entry, Published, Record, Recorded, decode, join, part_count
+from .entry import OUTCOME_KINDS, Entry, Published, Record, Recorded, decode, join, moment, part_count
 from .transaction import transaction
 from .wire import decode_commit
 
@@ -55,6 +55,12 @@ SELECT seq, version, kind, digest, (SELECT digest FROM entries AS p WHERE p.seq=
 FROM entries WHERE version>? ORDER BY version, seq LIMIT 1
 """
 PUBLISHED = "SELECT body FROM entries WHERE kind='published' ORDER BY seq"
+#: The first entry of the last version has its commits.
+NEWEST = """
+SELECT seq, kind, body FROM entries WHERE version=(SELECT max(version) FROM entries WHERE version IS NOT NULL)
+ORDER BY seq LIMIT 1
+"""
+BODY_AT = "SELECT body FROM entries WHERE seq=?"
 PARTS = "SELECT body FROM entries WHERE seq>? AND seq<=? ORDER BY seq"
 LINKS = "SELECT seq, digest, body FROM entries WHERE seq>=? AND seq<=? ORDER BY seq"
 #: Outcomes past 30 days go, but the last 1,000 of a client stay (design: Mutation ids).
@@ -103,6 +109,17 @@ class Log:
                 path, f"holds the log of project {self.project} in format {form}, not of {project} in format 1"
             )
         self.position = self._position()
+        #: When the last commit was made, in ms since 1970, by the clock of the node that judged it; 0: there is none.
+        self.updated = self._updated()
+
+    def _updated(self) -> int:
+        newest: Any = self._connection.execute(NEWEST).fetchone()
+        if newest is None:
+            return 0
+        seq, kind, body = newest
+        if kind == "part":
+            ((body,),) = self._connection.execute(BODY_AT, (seq - part_count(body) + 1,)).fetchall()
+        return moment(body)
 
     def _position(self) -> Position:
         last = self._connection.execute(LAST).fetchone()
@@ -126,14 +143,16 @@ class Log:
 
     def receive_all(self, records: Sequence[Record]) -> None:
         """`receive`, for a range of records that follow from each other, in one transaction."""
-        reached = self.position
+        reached, updated = self.position, self.updated
         try:
             with transaction(self._connection):
                 for record in records:
                     entry = None if record.version is None else decode(self._whole(record))
                     self.position = self._add((record,), entry)
+                    if entry is not None and entry.commits:
+                        self.updated = entry.at
         except BaseException:
-            self.position = reached
+            self.position, self.updated = reached, updated
             raise
 
     def _whole(self, record: Record) -> bytes:
@@ -154,6 +173,8 @@ class Log:
             with transaction(self._connection):
                 reached = self._add(new, entry)
             self.position = reached
+            if entry is not None and entry.commits:
+                self.updated = entry.at
 
     def _add(self, new: Sequence[Record], entry: Entry | None) -> Position:
         """Within a transaction; the position after it."""

@@ -84,7 +84,7 @@ def content(server: RunningServer) -> list[Any]:
         image = server.ask("GET", f"{path}/image")[1]
         commits = server.ask("GET", f"{path}/commits?after=0")[1]["commits"]
         bytes_there = httpx.get(f"{server.url}{image['url']}").raise_for_status().content
-        shown = {key: each[key] for key in ("id", "name", "contract", "created", "by", "version")}
+        shown = {key: each[key] for key in ("id", "name", "contract", "created", "by", "version", "updated")}
         image["url"] = image["url"].split("?")[0]  # what is behind it is a signature that expires
         found.append((shown, commits, image, bytes_there))
     return found
