@@ -72,6 +72,7 @@ const en = {
   takeTheirs: 'Take theirs',
   keepMine: 'Keep mine',
   isHere: (name: string) => `${name} is at this field`,
+  isEditing: (name: string) => `${name} · editing`,
   lost: (what: string, why: string) => `${what}: ${why}`,
   lostWhy: {
     not_found: 'it was removed; this change waits in case it comes back.', exists: 'there is one of its name already.',
@@ -194,6 +195,7 @@ const zh: Words = {
   takeTheirs: '采用对方',
   keepMine: '保留我的',
   isHere: (name) => `${name} 正在编辑此处`,
+  isEditing: (name) => `${name} · 编辑中`,
   lost: (what, why) => `${what}：${why}`,
   lostWhy: {
     not_found: '它已被删除；若恢复，此修改仍然有效。', exists: '同名对象已存在。', invalid: '契约不再允许此修改；它已保留。', unique: '已有其他对象使用此值。',

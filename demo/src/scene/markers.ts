@@ -1,4 +1,5 @@
 /** What is drawn around things: hover and selection, others' selections, and others' cursors with their names. */
+import { wordsCell } from '../app/words';
 import { wrapDegrees } from '../geo';
 import type { Frame } from '../view/gestures';
 import type { Stage } from '../view/stage';
@@ -10,6 +11,9 @@ export type FindMark = (path: string) => Mark | undefined;
 
 /** What is drawn for oneself. */
 export interface Mine { selected?: string | undefined; group: readonly string[]; hovered?: string | undefined; frame?: Frame | undefined; accent: string }
+
+/** Rings of more things than this lie close around them, so that one still sees what is below. */
+const CROWD = 50;
 
 interface Drift { lon: number; lat: number }
 
@@ -25,7 +29,8 @@ export class Markers {
     const { selected, group, hovered, frame, accent } = this.mine();
     if (hovered && hovered !== selected) this.ring(context, hovered, accent, 1, 0.7);
     for (const person of this.people.others.get()) if (person.selected) this.tagged(context, person);
-    for (const path of group) if (path !== selected) this.ring(context, path, accent, 1.5, 0.9);
+    const many = group.length > CROWD;
+    for (const path of group) if (path !== selected) this.ring(context, path, accent, many ? 1 : 1.5, many ? 0.75 : 0.9, many ? 1.5 : 4);
     if (selected) this.ring(context, selected, accent, 2, 1);
     if (frame) around(context, frame, accent);
     let moving = false;
@@ -33,14 +38,14 @@ export class Markers {
     return moving;
   }
 
-  private ring(context: CanvasRenderingContext2D, path: string, color: string, width: number, alpha: number): Mark | undefined {
+  private ring(context: CanvasRenderingContext2D, path: string, color: string, width: number, alpha: number, gap = 4): Mark | undefined {
     const mark = this.find(path);
     if (!mark) return undefined;
     context.globalAlpha = alpha;
     context.strokeStyle = color;
     context.lineWidth = width;
     context.beginPath();
-    context.arc(mark.x, mark.y, mark.radius + 4, 0, Math.PI * 2);
+    context.arc(mark.x, mark.y, mark.radius + gap, 0, Math.PI * 2);
     context.stroke();
     context.globalAlpha = 1;
     return mark;
@@ -92,7 +97,7 @@ function arrow(context: CanvasRenderingContext2D, color: string, x: number, y: n
 }
 
 function flag(context: CanvasRenderingContext2D, { name, color, editing }: Person, x: number, y: number): void {
-  const text = editing ? `${name} · editing` : name;
+  const text = editing ? wordsCell.get().isEditing(name) : name;
   context.font = "600 11px 'Inter', system-ui, sans-serif";
   context.letterSpacing = '0px';
   const width = context.measureText(text).width + 14;
