@@ -138,6 +138,34 @@ def test_what_does_not_come_along_is_told_with_a_reason(tmp_path: Path) -> None:
     } <= left  # fmt: skip
 
 
+#: What GDAL writes for one layer of points: https://www.geopackage.org/spec131.
+GEOPACKAGE = """
+PRAGMA application_id=1196444487; PRAGMA user_version=10300;
+CREATE TABLE gpkg_spatial_ref_sys(srs_name TEXT NOT NULL, srs_id INTEGER PRIMARY KEY, organization TEXT NOT NULL,
+  organization_coordsys_id INTEGER NOT NULL, definition TEXT NOT NULL, description TEXT);
+INSERT INTO gpkg_spatial_ref_sys VALUES('WGS 84', 4326, 'EPSG', 4326, 'GEOGCS[]', NULL);
+CREATE TABLE gpkg_contents(table_name TEXT PRIMARY KEY, data_type TEXT NOT NULL, identifier TEXT UNIQUE,
+  last_change DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')), srs_id INTEGER,
+  CONSTRAINT fk FOREIGN KEY(srs_id) REFERENCES gpkg_spatial_ref_sys(srs_id));
+INSERT INTO gpkg_contents VALUES('wells', 'features', 'wells', '2026-11-25T00:00:00.000Z', 4326);
+CREATE TABLE wells(fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom POINT, name TEXT(40), depth MEDIUMINT);
+INSERT INTO wells VALUES(1, x'47500001E6100000010100000000000000000000400000000000000840', 'north', 12);
+CREATE VIRTUAL TABLE rtree_wells_geom USING rtree(id, minx, maxx, miny, maxy);
+CREATE TRIGGER rtree_wells_geom_insert AFTER INSERT ON wells WHEN (new.geom NOT NULL AND NOT ST_IsEmpty(NEW.geom))
+  BEGIN INSERT OR REPLACE INTO rtree_wells_geom VALUES(NEW.fid, ST_MinX(NEW.geom), ST_MaxX(NEW.geom),
+  ST_MinY(NEW.geom), ST_MaxY(NEW.geom)); END;
+"""
+
+
+def test_a_geopackage_comes_with_its_layers_and_without_its_index(tmp_path: Path) -> None:  # J1, J5
+    found, base = of(tmp_path, GEOPACKAGE)
+    assert found.rows == {"gpkg_spatial_ref_sys": 1, "gpkg_contents": 1, "wells": 1}
+    ((name, depth, geometry),) = rows(base, "SELECT name, depth, geom FROM wells")
+    assert (name, depth, geometry[:2], len(geometry)) == ("north", 12, b"GP", 29)
+    left = {(each.kind, each.name) for each in found.left}
+    assert {("virtual table", "rtree_wells_geom"), ("trigger", "rtree_wells_geom_insert")} <= left
+
+
 def test_a_generated_column_that_cannot_be_run_here_is_left_out(tmp_path: Path) -> None:  # J5
     path = tmp_path / "f.db"
     connection = apsw.Connection(str(path))

@@ -1,6 +1,7 @@
 /** Reading an image piece by piece: what is asked for, what is kept, what is believed. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { loadSqlite3, openFile, sqliteWasm } from '../../src/engine/sqlite-wasm.js';
 import { StoreError } from '../../src/errors.js';
 import { Blocks } from '../../src/lazy/blocks.js';
 import { imageHash, imageHashSoon } from '../../src/lazy/hash.js';
@@ -10,6 +11,7 @@ import { Pin } from '../../src/lazy/pin.js';
 import { ImageReader, type ReaderOptions } from '../../src/lazy/reader.js';
 import { begin, wholeFile } from '../../src/lazy/rest.js';
 import { Meter } from '../../src/lazy/traffic.js';
+import { FILE_NAME, FILE_SYSTEM, ImageFileSystem } from '../../src/lazy/vfs.js';
 import { FAULTS, FileHost, hashOf } from '../fake/host.js';
 
 const RUNS = process.env.SHARELITE_LONG ? 5000 : 150;
@@ -323,4 +325,52 @@ it.each([0, 1, 65_536, 65_537, 200_000])('hashes %i bytes as the server does (V1
   const file = bytes(length);
   expect(imageHash(file)).toBe(hashOf(file));
   expect(await imageHashSoon(file)).toBe(hashOf(file));
+});
+
+describe('an image beyond 4 GiB', () => {
+  const PAGE = 4096;
+  const LAST = 1_300_000;
+
+  /** A table whose only page is the last one of 5 GB; what lies between is never read. */
+  async function far(): Promise<(offset: number, into: Uint8Array) => number> {
+    const db = (await sqliteWasm()).open();
+    for (const sql of ['PRAGMA page_size=4096', 'CREATE TABLE t(a)', "INSERT INTO t VALUES ('far out')", 'PRAGMA writable_schema=ON', `UPDATE sqlite_schema SET rootpage=${LAST}`]) db.exec(sql);
+    const file = new Uint8Array(db.export());
+    db.close();
+    new DataView(file.buffer).setUint32(28, LAST);
+    return (offset, into) => {
+      const page = Math.floor(offset / PAGE);
+      const at = page === LAST - 1 ? PAGE : page === 0 ? 0 : file.length;
+      into.set(file.subarray(at, at + PAGE).subarray(offset % PAGE, (offset % PAGE) + into.length));
+      return into.length;
+    };
+  }
+
+  it('is read by page numbers and offsets of more than 32 bits (V3)', async () => {
+    const read = await far();
+    const sqlite3 = await loadSqlite3({});
+    new ImageFileSystem(sqlite3).file = { size: LAST * PAGE, read };
+    const db = openFile(sqlite3, FILE_NAME, FILE_SYSTEM, () => false);
+    expect(db.all('SELECT a FROM t')).toEqual([['far out']]);
+    db.close();
+  });
+
+  it('is asked for in the same small pieces (V2)', () => {
+    const size = 6 * 1024 ** 3;
+    const at = (offset: number): number => (offset / PAGE) % 251;
+    const image = { project: 'p', version: 7, url: 'http://files.test/7-image.db', size, pageSize: PAGE, hash: 'h' };
+    const asked: number[] = [];
+    const reader = new ImageReader(image, (_, { Range }) => {
+      const [from, last] = /^bytes=(\d+)-(\d+)$/.exec(Range!)!.slice(1).map(Number) as [number, number];
+      asked.push(last + 1 - from);
+      const headers: Record<string, string> = { 'content-range': `bytes ${from}-${last}/${size}`, etag: '"h"' };
+      const body = new Uint8Array(last + 1 - from).map((_byte, place) => at(from + place - (from + place) % PAGE));
+      return { status: 206, body, header: (name) => headers[name] ?? null };
+    }, { cacheBytes: 1 << 20, wholeBytes: 1 << 20, ours: true, sameOrigin: true });
+    for (let offset = size - PAGE; offset > 0; offset -= 100_003 * PAGE) {
+      const page = read(reader, offset, PAGE);
+      expect(page.every((byte) => byte === at(offset))).toBe(true);
+    }
+    expect(Math.max(...asked)).toBeLessThanOrEqual(256 * KIB);
+  });
 });
