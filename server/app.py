@@ -278,7 +278,7 @@ class Sharelite(Starlette):
         node = CellNode(plan, cell, links, files, data, self._end)
         limits = self.settings.limits
         catalog = Catalog(files, data, workers, cell, self._functions, gallery, cell, node.forwarding, limits=limits)
-        links.answer("http", answers(self, self, lambda: cell.delivered))
+        links.answer("http", answers(self, self, lambda: cell.answered))
         node.led = lambda: self._put_contracts(catalog, contracts)
         try:
             await node.start(catalog, me if joins else None)

@@ -160,7 +160,7 @@ class CellNode:
         if not self.cell.leading:
             raise NotHere
         await self.catalog.put_node(NodeRecord(*content))
-        return self.cell.delivered
+        return self.cell.answered
 
     async def _asked_join(self, node: str, content: Any) -> int:
         """One change at a time; one that was begun and not finished is gone on with."""
@@ -174,7 +174,7 @@ class CellNode:
                 await asyncio.wrap_future(port.remove(me.id))
             await asyncio.wrap_future(port.add(member))
         await self.catalog.put_node(me)
-        return self.cell.delivered
+        return self.cell.answered
 
     def differs(self, project: str, why: str) -> None:
         """This replica of a project cannot take what the cell says; the others decide who is wrong."""
@@ -376,7 +376,7 @@ class CellNode:
     async def _asked_barrier(self, node: str, strict: Any) -> int:
         try:
             index = await asyncio.wrap_future(self.cell.port.read_barrier(bool(strict)))
-            return min(index, self.cell.delivered)  # the log's own records, of an election say, are delivered to nobody
+            return min(index, self.cell.answered)  # the log's own records, of an election say, are delivered to nobody
         except NotJudged:
             raise NotHere from None
 
@@ -393,7 +393,7 @@ class CellNode:
             raise NotHere
         async with self.catalog.hold(project) as opened:
             await self.catalog.greet(opened)
-        return self.cell.delivered
+        return self.cell.answered
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Until it is done, or this node ends."""

@@ -90,6 +90,7 @@ class Cell:
         self.doubted: Callable[[str, int], None] = lambda project, seq: None
         #: The newest record that was put into lanes.
         self.delivered = 0
+        self._coming = 0
         #: Up to here every file of this node had everything when it was last synced.
         self.level = 0
         self._outbox = Outbox(port)
@@ -105,6 +106,12 @@ class Cell:
     def leading(self) -> bool:
         """Whether this node leads, and everything committed before it did is in its lanes."""
         return self.role.leader
+
+    @property
+    def answered(self) -> int:
+        """An index behind everything that was answered here. What is just being put into lanes may have been, before
+        the thread that puts it there says that it is delivered."""
+        return max(self._coming, self.delivered)
 
     @property
     def waiting(self) -> int:
@@ -170,7 +177,9 @@ class Cell:
         """Port's thread. A record that cannot be read ends the node: it must not guess."""
         if index <= self.level:
             return
-        for item in unpack(payload):
+        items = unpack(payload)
+        self._coming = index
+        for item in items:
             self.put(self.lane(item.project), index, item)
         self.delivered = index
         with self._room:

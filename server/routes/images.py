@@ -106,7 +106,7 @@ async def admitted(here: House, scope: Scope, project: str) -> tuple[ProjectReco
     if signature is not None:
         now = time.time()
         expiry = here.signer.check(project, signature[1].decode("latin-1"), now)
-        return here.catalog.record(project), f"public, max-age={min(FOREVER, int(expiry - now))}"
+        return await here.catalog.find(project), f"public, max-age={min(FOREVER, int(expiry - now))}"
     record, _, _ = await here.enter(Request(scope), "reader")
     public = here.gate.role(NOBODY, record) is not None
     return record, f"{'public' if public else 'private'}, max-age={FOREVER}"
