@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +127,34 @@ def test_a_wiped_node_comes_back_as_another_member(cell: RealCell) -> None:  # K
     cell.write(b"after")
     cell.level(b"after", back)
     assert cell.told[back].payloads == [b"before", b"after"]
+
+
+def test_a_node_whose_files_were_rolled_back_takes_no_part(cell: RealCell) -> None:  # K23
+    node, failure = other(cell, cell.leader()), None
+    folder, older = cell.folder / cell.members[node].id, cell.folder / "older"
+    while failure is None:  # a new leader does not know what was said to the one before
+        shutil.rmtree(older, ignore_errors=True)
+        told = rolled_back(cell, node, folder, older)
+        told.wait(lambda told=told: told.failure is not None or b"after" in told.payloads[-1:])  # type: ignore[misc]
+        failure = told.failure
+    assert "has acknowledged entry" in failure and "as another member" in failure
+    cell.handles.pop(node)
+    cell.write(b"the others go on")
+
+
+def rolled_back(cell: RealCell, node: int, folder: Path, older: Path) -> Told:
+    """Start a node with files from before a write that it has acknowledged."""
+    cell.write(b"before")
+    cell.level(b"before", node)
+    cell.handles.pop(node).stop()
+    shutil.copytree(folder, older)
+    cell.start(node)
+    cell.write(b"after")
+    cell.level(b"after", node)
+    cell.handles.pop(node).stop()
+    shutil.rmtree(folder)
+    shutil.copytree(older, folder)
+    return cell.start(node)
 
 
 def test_a_journal_of_a_former_incarnation_is_refused(cell: RealCell) -> None:  # K10

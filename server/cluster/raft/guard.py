@@ -10,6 +10,7 @@ that each rule answers). It decides only: bytes, sockets and the clock are other
 - a message never commits more than it showed to be the same here; a snapshot commits nothing
 - one vote of each peer in each term, answers of members only; whoever hears a leader votes for nobody else
 - an election is held only after a majority said that it would vote so (Raft, section 9.6)
+- who lacks what it acknowledged to the leader of this very term has been rolled back, and takes part no more
 - among several requests to go back the lowest counts; an answer to something sent before going back does not
 """
 
@@ -37,6 +38,20 @@ class SafetyViolation(ShareliteError):
 
     def __str__(self) -> str:
         return f"{self.what}; this node has to be set up anew from its peers"
+
+
+class RolledBack(SafetyViolation):
+    """The files of this node are older than what it said: its vote, and what it acknowledged, cannot be relied upon."""
+
+    def __init__(self, acked: int, last: int) -> None:
+        self.acked, self.last = acked, last
+
+    def __str__(self) -> str:
+        return (
+            f"the journal ends at entry {self.last}, but this node has acknowledged entry {self.acked}: its files were "
+            "restored from older ones, or its disk lost what was synced; remove `raft` from its data directory and "
+            "start it again, so that it comes back as another member, with everything"
+        )
 
 
 class Core(Protocol):
@@ -108,7 +123,7 @@ class Guard:
             if kind == "request_vote":
                 message = {**message, "handed": self.handed_over}
         elif kind == "append_entries":
-            message = {**message, "round": self._now()}
+            message = {**message, "round": self._now(), "acked": self._core.matched(peer)}
         elif kind == "timeout_now":
             self._ceded = self._core.term()
         else:
@@ -274,12 +289,18 @@ class Guard:
         if message["term"] < self._core.term():
             self._hold_ack(peer, _ack(1, success=False))
             return
+        self.must_have(message.get("acked"))
         self.heard = self._now()
         self._rounds[peer] = message["round"]
         if message.get("snapshot") is not None:
             self.take_snapshot(peer, message)
         else:
             self.take_entries(peer, message)
+
+    def must_have(self, acked: object) -> None:
+        """What this node has acknowledged in the leader's term it has, and keeps as long as that leader leads."""
+        if type(acked) is int and acked > self._journal.last:
+            raise RolledBack(acked, self._journal.last)
 
     def take_entries(self, peer: str, message: Message) -> None:
         """Hand on what is new behind what is the same. Nothing that is the same is ever cut."""

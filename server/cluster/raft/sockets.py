@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..plan import CannotListen
+from .guard import SafetyViolation
 
 READ, WRITE, ERROR = 1, 2, 4
 #: Bytes taken off a socket at once: of a stranger, of a member; and in one turn of the loop.
@@ -71,6 +72,8 @@ class Line:
                 self._push()
             if events & (READ | ERROR) and not self.closed:
                 self._pull()
+        except SafetyViolation:  # of what came it is this node that is wrong
+            raise
         except Exception as problem:  # whatever came or broke: this line ends, the node goes on
             self.close(problem)
 
