@@ -198,6 +198,21 @@ PLAYS: dict[str, Callable[[Any, Any], Any]] = {
     "no table": lambda module, c: c.execute("SELECT * FROM nowhere"),
     "attributes of errors": lambda module, c: [issubclass(getattr(c, n), c.Error) for n in ("DataError", "Error")],
     "last row": lambda module, c: (c.cursor().lastrowid, c.execute("INSERT INTO note(id) VALUES ('l')").lastrowid),
+    "numbered": lambda module, c: [
+        c.execute(sql, values).fetchall()
+        for sql, values in [
+            ("SELECT ?1, ?1", (5,)), ("SELECT ?2, ?1", ("a", b"b")), ("SELECT ?, ?3", (1, 2, 3)),
+            ("SELECT ?1", {"1": 6}),
+        ]
+    ],
+    "numbered, too few": lambda module, c: c.execute("SELECT ?2", (1,)),
+    "nothing but words": lambda module, c: [
+        (c.execute(text).description, c.execute(text).fetchall(), c.cursor().execute(text).rowcount)
+        for text in ("", " ; ", "-- nothing", "/* nothing */;")
+    ],
+    "savepoints": lambda module, c: [
+        c.execute(sql).rowcount for sql in ("DELETE FROM note", "SAVEPOINT s", "ROLLBACK TO s", "RELEASE s")
+    ],
     "complete": lambda module, c: [module.complete_statement(text) for text in ("SELECT 1;", "SELECT ';", "")],
 }  # fmt: skip
 #: An error of `sqlite3` that is another one of PEP 249 here, because the server says more.

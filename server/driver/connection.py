@@ -17,7 +17,7 @@ from .cursor import Cursor
 from .dump import dump
 from .errors import ConnectionLost, DatabaseError, InterfaceError, OperationalError, ProgrammingError
 from .line import Line
-from .texts import SAVEPOINTS, SCHEMA, Control, Ha, control, first_word, ha
+from .texts import SAVEPOINTS, SCHEMA, Control, Ha, control, first_word, ha, is_empty
 from .values import Params, bound, size
 from .wire import Lost, Prepared, Wire
 
@@ -211,7 +211,8 @@ class Connection:
         return False
 
     def run(self, sql: str, parameters: Params, begins: bool = True) -> tuple[Answer, bool] | None:
-        """The result of one statement, and whether it only read; None for BEGIN, COMMIT and ROLLBACK. For cursors.
+        """The result of one statement, and whether it only read; None for BEGIN, COMMIT, ROLLBACK, and where there is
+        none, as `sqlite3` has it. For cursors.
 
         `begins`: the first write begins a transaction, where that is how the connection is set.
         """
@@ -222,6 +223,8 @@ class Connection:
                 return self._ha(about, parameters, begins)
             if (said := control(sql)) is not None:
                 self._control(said, parameters)
+                return None
+            if is_empty(sql):
                 return None
             if first_word(sql) in SCHEMA | SAVEPOINTS:
                 return self._text(sql, parameters), False
@@ -301,11 +304,12 @@ class Connection:
             if not self.in_transaction:
                 raise OperationalError(f"{first_word(sql)} needs a transaction: BEGIN first", "bad_request")
         ask: Callable[[Wire], Answer] = lambda wire: wire.ask("sql", statements=[sql])  # noqa: E731
-        return self._took(self._inside(ask) if self.in_transaction else self._once(ask))
+        answer = self._took(self._inside(ask) if self.in_transaction else self._once(ask))
+        return {**answer, "affected": -1}
 
     def _prepared(self, sql: str) -> Prepared:
         """Raises ProgrammingError for what is no statement."""
-        if not first_word(sql) and not sql.strip(" \t\r\n;"):
+        if is_empty(sql):
             raise ProgrammingError("there is no statement in the text")
         ask: Callable[[Wire], Prepared] = lambda wire: wire.prepare(sql, self.version)  # noqa: E731
         return self._inside(ask) if self.in_transaction else self._line.repeat(ask)

@@ -58,6 +58,11 @@ def first_word(sql: str) -> str:
     return word.group().upper() if word else ""
 
 
+def is_empty(sql: str) -> bool:
+    """Whether a text is nothing but spaces, comments and semicolons."""
+    return _BLANK.fullmatch(sql) is not None
+
+
 def control(sql: str) -> Control | None:
     """BEGIN, COMMIT, END or ROLLBACK, where the text is that and nothing else."""
     start = _BLANK.match(sql)

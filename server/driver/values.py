@@ -76,19 +76,22 @@ def decode(value: Any) -> Any:
     return decode_value(value)
 
 
-def bound(params: Params, count: int, names: Sequence[str] | None) -> list[Any] | dict[str, Any]:
-    """Parameters as a statement wants them: `count` by position, or those of `names`. Raises ProgrammingError."""
+def bound(params: Params, count: int, names: Sequence[str | None] | None) -> list[Any] | dict[str, Any]:
+    """Parameters as a statement wants them: `count` by position (`?` and `?1`), or those of `names`. Raises
+    ProgrammingError."""
     if isinstance(params, Mapping):
         if names is None and count:
             raise ProgrammingError(f"the statement has {count} parameters by position (?); a sequence is needed")
-        missing = [name for name in names or () if name not in params]
+        wanted = [name or f"?{place + 1}" for place, name in enumerate(names or ())]
+        missing = [name for name in wanted if name not in params]
         if missing:
             raise ProgrammingError(f"there is no value for the parameter :{missing[0]}")
-        return {name: encode(params[name]) for name in names or ()}
+        return {name: encode(params[name]) for name in wanted}
     if isinstance(params, str | bytes) or not isinstance(params, Sequence):
         raise ProgrammingError(f"parameters are a sequence or a mapping, not {type(params).__name__!r}")
-    if names is not None:
-        raise ProgrammingError(f"the statement has parameters by name (:{names[0]}); a mapping is needed")
+    named = [name for name in names or () if name is not None and not name.isdigit()]
+    if named:
+        raise ProgrammingError(f"the statement has parameters by name (:{named[0]}); a mapping is needed")
     if len(params) != count:
         raise ProgrammingError(f"the statement has {count} parameters, {len(params)} were given")
     return [value if value is None or (type(value) is str and value.isascii()) else encode(value) for value in params]

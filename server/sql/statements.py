@@ -173,6 +173,8 @@ class Statements:
     def _refused(self, problem: apsw.Error) -> Refused:
         if isinstance(problem, apsw.ConstraintError):
             return Refused(constraint_code(problem), str(problem))
+        if isinstance(problem, apsw.MismatchError):
+            return Refused("invalid", f"{problem}: {self._shown()}")
         if isinstance(problem, apsw.AuthError):
             what = self.guard.refused or "this statement"
             return Refused("forbidden", f"{what} is not allowed here: {self._shown()}")
