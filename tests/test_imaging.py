@@ -11,11 +11,15 @@ import apsw
 import pytest
 
 from sharelite.cluster.agreement import Judgement, judge
+from sharelite.cluster.lane import Lane
 from sharelite.config import ImagePolicy
 from sharelite.project import Project
+from sharelite.publishing import Alike, NotPublished, Pinned
 from sharelite.storage.files import PAGE_SIZE
-from sharelite.storage.manifest import CHUNK
+from sharelite.storage.manifest import CHUNK, Image
+from sharelite.sync.entry import Entry, Published
 from tests.company import Company, company
+from tests.roads import databases, new_road, publisher
 from tests.test_accord import eventually, opened, settled, word
 from tests.test_cell_service import texts, write
 
@@ -195,3 +199,35 @@ def test_a_node_that_does_not_lead_keeps_no_more_images_than_the_leader(cell: Co
         gallery.retire_old(ImagePolicy(unread=0, read=0), True)
         assert [name.version for name in gallery.of(project).names()] == [5]
     shown_everywhere(cell, project, "2")
+
+
+def test_who_can_make_no_image_does_not_hold_up_the_others(cell: Company) -> None:  # K77
+    project = long(cell)
+    for node in followers(cell):
+        found = cell.run(node, opened(cell, node, project))
+        found._imaging._publisher.make = full_disk
+    write(cell, "a", project, "one", row="n", counter=2)
+    assert publish(cell, project) == 200
+    newest = image(cell, leader(cell), project)
+    for node in "abc":
+        assert cell[node].http.get(newest["url"]).status_code == 200
+    assert not list(cell.folder.glob(f"*/projects/{project}/*.differed"))
+
+
+def full_disk(pinned: Pinned) -> Image:
+    raise NotPublished("the disk is full")
+
+
+def test_an_image_that_was_made_before_a_restart_is_shown_when_it_is_published(tmp_path: Path) -> None:  # K76, I14
+    files = databases(tmp_path)
+    road = new_road(tmp_path, files=files)
+    made = publisher(road, files, tmp_path)
+    pinned = made.ready()
+    made.begin(pinned)
+    staged = made.make(pinned)
+    pinned.close()
+    told = Published(pinned.seq, pinned.version, staged.hash, made.build)
+    after = Alike(publisher(road, files, tmp_path), Lane("p", *[lambda *_: None] * 4))
+    after.heard(Entry(pinned.seq + 1, pinned.version, 0, kind="published", image=told))
+    assert [name.hash for name in publisher(road, files, tmp_path).images.names()] == [staged.hash]
+    road.close()

@@ -6,17 +6,22 @@ from __future__ import annotations
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 
+from sharelite.storage.manifest import parse_name
 from tests.cell_story import Story, settled
 from tests.cellular import Cellular, cellular
 from tests.linear import INFINITE, Operation, linearizable
 
 ROUNDS = 10
 LONG_ROUNDS = 100
+#: What goes on while nodes are killed.
+Beside = Callable[[Story], AbstractContextManager[object]]
 
 
 @pytest.fixture
@@ -32,10 +37,10 @@ def victims(cell: Cellular, kind: str, chance: random.Random) -> list[str]:
     return {"leader": [leader], "follower": others[:1], "two": [leader, others[0]], "all": [leader, *others]}[kind]
 
 
-def rounds(cell: Cellular, count: int, seed: int) -> None:
+def rounds(cell: Cellular, count: int, seed: int, beside: Beside = nullcontext) -> None:
     chance = random.Random(seed)
     story = Story(cell)
-    with story.running():
+    with story.running(), beside(story):
         for number in range(count):
             story.until_acked(20)
             kind = ("leader", "follower", "two", "all")[number % 4]
@@ -57,6 +62,34 @@ def rounds(cell: Cellular, count: int, seed: int) -> None:
 
 def test_nothing_is_lost_when_nodes_are_killed(cell: Cellular) -> None:  # K64
     rounds(cell, ROUNDS, 1)
+
+
+@contextmanager
+def images_wanted(story: Story) -> Iterator[None]:
+    """Somebody asks one node after the other for the database as it is now."""
+    over, chance = threading.Event(), random.Random(6)
+
+    def ask() -> None:
+        while not over.wait(0.05):
+            with suppress(OSError, HTTPException):
+                chance.choice(list(story.cell.nodes.values())).ask("GET", f"/v1/projects/{story.project}/db")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        asking.join()
+
+
+def test_images_are_alike_when_nodes_are_killed_while_they_are_made(cell: Cellular) -> None:  # K76, I14
+    rounds(cell, 4, 5, images_wanted)
+    folder = cell["a"].data.parent
+    names = [parse_name(path.name) for path in folder.glob("*/projects/*/images/*")]
+    found = {(name.seq, name.hash) for name in names if name is not None}
+    assert len(found) > 4 and len({seq for seq, _ in found}) == len(found)
+    assert not list(folder.glob("*/projects/*/*.differed"))
 
 
 @pytest.mark.long

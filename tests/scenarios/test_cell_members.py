@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 
 from tests.cell_story import Story, settled
-from tests.cellular import Cellular, cellular, look, node_address
+from tests.cellular import Cellular, NodeProcess, cellular, look, node_address
 
 
 @pytest.fixture
@@ -33,6 +35,50 @@ def test_a_wiped_node_comes_back_as_another_member(cell: Cellular) -> None:  # K
         story.until_acked(10)
     story.check()
     assert json.loads((cell[victim].data / "node.json").read_text())["incarnation"] == 2
+    cell.stop()
+    story.check_files()
+
+
+def ready(node: NodeProcess) -> bool:
+    try:
+        return node.ask("GET", "/readyz")[0] == 200
+    except (OSError, HTTPException):
+        return False
+
+
+def restored(cell: Cellular, story: Story, victim: NodeProcess) -> bool:
+    """Start a node with the files that it had before more was acknowledged; whether it ended for that. A leader that
+    was elected meanwhile does not know what was said to the one before."""
+    victim.kill()
+    older = shutil.copytree(victim.data, victim.data.with_name("older"), dirs_exist_ok=True)
+    cell.start(victim.name)
+    settled(cell)
+    story.until_acked(20)
+    settled(cell)
+    victim.kill()
+    shutil.rmtree(victim.data)
+    older.rename(victim.data)
+    victim.begin()
+    pause = threading.Event()
+    while victim.alive and not ready(victim):
+        pause.wait(0.05)
+    return not victim.alive
+
+
+def test_a_node_that_was_restored_from_an_older_copy_harms_nobody(cell: Cellular) -> None:  # K23, K67
+    story = Story(cell)
+    with story.running():
+        story.until_acked(20)
+        victim = cell[next(name for name in "abc" if name != cell.leader().name)]
+        while not restored(cell, story, victim):
+            settled(cell)
+        assert "this node has acknowledged entry" in victim.log.read_text()
+        story.until_acked(10)
+        shutil.rmtree(victim.data / "raft")
+        cell.start(victim.name)
+        settled(cell)
+        story.until_acked(10)
+    story.check()
     cell.stop()
     story.check_files()
 
