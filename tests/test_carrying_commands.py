@@ -48,6 +48,13 @@ def test_a_file_goes_in_and_comes_out_the_same(server: Serving, sample: Path, tm
     assert content(out) == content(sample) and not list(tmp_path.glob("*.part"))
 
 
+def test_what_stays_behind_is_told_in_a_line_for_each_reason(server: Serving, tmp_path: Path) -> None:  # J18
+    views = "".join(f"CREATE VIEW v{n} AS SELECT 1;" for n in range(7))
+    result = run(server, "import", str(made(tmp_path / "views.db", f"CREATE TABLE t(a INTEGER PRIMARY KEY);{views}")))
+    assert "Not as it was: 7 views\n" in result.stderr
+    assert "  view v0, v1, v2, v3, v4 and 2 more: a project has" in result.stderr
+
+
 def test_the_form_of_an_export_follows_the_name_of_the_file(
     server: Serving, sample: Path, tmp_path: Path
 ) -> None:  # J18

@@ -27,6 +27,8 @@ LOOK_SECONDS = 0.2
 #: How often a piece is sent again before we give up, and how long we wait before each.
 TRIES, WAIT_SECONDS = 6, 1.0
 SHOWN = 20
+#: Names that a line tells.
+NAMED = 5
 
 
 @click.command("import")
@@ -181,11 +183,12 @@ def _tell(found: dict[str, Any], triggers: dict[str, str | None]) -> None:
     out.print(f"[bold]{found['name']}[/]: {_some(len(rows), 'table')}, {_some(sum(rows.values()), 'row')}")
     kinds = Counter(each["kind"] for each in left)
     if left:
-        out.print(f"Not as it was: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}", style="dim")
-    for each in left[:SHOWN]:
-        out.print(f"  {each['kind']} {each['name']}: {each['reason']}", style="dim", markup=False)
-    if len(left) > SHOWN:
-        out.print(f"  ... and {len(left) - SHOWN} more", style="dim")
+        out.print(f"Not as it was: {', '.join(_some(count, kind) for kind, count in kinds.items())}", style="dim")
+    lines = _reasons(left)
+    for line in lines[:SHOWN]:
+        out.print(f"  {line}", style="dim", markup=False)
+    if len(lines) > SHOWN:
+        out.print(f"  ... and {len(lines) - SHOWN} more", style="dim")
     click.echo(found["project"])
 
 
@@ -208,5 +211,17 @@ def _progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
+def _reasons(left: list[dict[str, str]]) -> list[str]:
+    """A line for each kind of thing and reason, with the first names."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for each in left:
+        names.setdefault((each["kind"], each["reason"]), []).append(each["name"])
+    return [
+        f"{kind} {', '.join(found[:NAMED])}{f' and {len(found) - NAMED} more' if len(found) > NAMED else ''}: {reason}"
+        for (kind, reason), found in names.items()
+    ]
+
+
 def _some(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    many = f"{what}es" if what.endswith("x") else f"{what}s"
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {many}"
