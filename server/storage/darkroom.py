@@ -27,9 +27,10 @@ from .overlay import Overlay
 logger = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", f"{__package__}.child")
-#: Seconds without work after which the process ends; without a word of work that it has until it is ended; and that it
+#: Seconds without work after which the process ends (longer than from one image of an edited project to the next);
+#: without a word of work that it has until it is ended; and that it
 #: may take to end when it is asked to.
-IDLE = 30.0
+IDLE = 90.0
 SILENCE = 120.0
 ENDING = 5.0
 #: How often whoever waits looks whether he still wants it.
