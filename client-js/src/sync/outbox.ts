@@ -9,6 +9,8 @@ interface Push {
   text: string;
   /** On the present connection. */
   sent: boolean;
+  /** It was sent when everything before it had been answered. */
+  alone?: boolean;
   answer(outcome: Outcome): void;
 }
 
@@ -57,7 +59,9 @@ export class Outbox {
 
   markSent(id: MutationId): void {
     const push = this.find(id);
-    if (push !== undefined) push.sent = true;
+    if (push === undefined) return;
+    push.sent = true;
+    push.alone = push === this.pushes[0];
   }
 
   /** From this one on everything is to be sent again: the server did not take it. Without an id: all. */
@@ -79,8 +83,15 @@ export class Outbox {
     }
   }
 
-  isFirst(id: MutationId): boolean {
-    return this.pushes.length > 0 && sameId(this.pushes[0]!.id, id);
+  /**
+   * Whether it was sent when everything before it had been answered. Once for each sending: what the server said of
+   * earlier ones, while it had not seen what comes before, may still be on its way.
+   */
+  wasAlone(id: MutationId): boolean {
+    const push = this.find(id);
+    const alone = push?.alone === true;
+    if (alone) push!.alone = false;
+    return alone;
   }
 
   isWaiting(id: MutationId): boolean {

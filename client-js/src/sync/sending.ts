@@ -81,7 +81,7 @@ export class Sending {
 
   /** Everything before the first one was answered, so it is out of order, time and again, only if that is forgotten. */
   private isForgotten(id: MutationId, code: string): boolean {
-    if (code !== 'out_of_order' || !this.outbox.isFirst(id)) return false;
+    if (code !== 'out_of_order' || !this.outbox.wasAlone(id)) return false;
     this.outOfOrder = this.outOfOrder?.id === id[1] ? { id: id[1], times: this.outOfOrder.times + 1 } : { id: id[1], times: 1 };
     return this.outOfOrder.times >= FORGOTTEN_AFTER;
   }

@@ -39,6 +39,7 @@ export class History implements Stage {
   readonly network: Network;
   private readonly steps: readonly ((stage: Stage) => void)[];
   private readonly turn: number;
+  private readonly names: string[] = [];
   private value = 1;
   private contract: string[] = ['a', 'b', 'c', 'extra'];
   private upgraded: Promise<void> | undefined;
@@ -56,6 +57,7 @@ export class History implements Stage {
     for (let i = 0; i < 3; i++) {
       const store = await openStoreOn({ url: server.url, project: history.project, engine: ENGINES[i % 2]!.name }, history.network.platform);
       history.people.push(personOf(store, history.did));
+      history.names.push(store.status.client);
     }
     const [first] = history.people;
     first!.store.tx((t) => ['x', 'y'].forEach((id) => t.insert('note', { id, points: [{ id: 'p' }] })));
@@ -105,6 +107,8 @@ export class History implements Stage {
     }
     const wanted = digestOf(await this.server.file(this.project));
     for (const [at, { store }] of this.people.entries()) if (digestOf(await store.export()) !== wanted) return `person ${at} shows other rows than the server has`;
+    // What begins anew under another name may happen twice.
+    if (this.people.some(({ store }, at) => store.status.client !== this.names[at])) return 'somebody has another name';
     // Loading again would put right whatever went wrong before, and nobody would know.
     if (this.network.files !== this.people.length) return `${this.network.files} files loaded`;
     return overwritten(this, await this.commits());

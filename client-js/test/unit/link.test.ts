@@ -112,6 +112,28 @@ describe('the link', () => {
     expect([store.status.pending, store.status.connection, store.peek('annotation/a1/x')]).toEqual([0, 'online', 3]);
   });
 
+  it('keeps its name where the server says of earlier sendings that they were out of order (S63)', async () => {
+    const server = started();
+    const store = await storeOn(server);
+    const { client } = store.status;
+    await move(store, 1);
+    const early = { type: 'refused', id: [client, 3], version: 1, code: 'out_of_order', message: '2 is next', errors: [] };
+    server.holding = true;
+    server.judge = (push) => ((push.id as unknown[])[1] === 3 ? 'out_of_order' : undefined);
+    const answers = [move(store, 2), move(store, 3)];
+    await settled();
+    server.judge = () => undefined;
+    server.holding = false;
+    server.announce();
+    for (let copy = 0; copy < 3; copy++) server.say(early);
+    for (let i = 0; i < 5; i++) {
+      await server.clock.advance(1000);
+      await settled();
+    }
+    expect(await Promise.all(answers)).toMatchObject([{ kind: 'committed', id: [client, 2] }, { kind: 'committed', id: [client, 3] }]);
+    expect(store.status.client).toBe(client);
+  });
+
   it('asks whether a silent server is still there, and leaves it if not (S31)', async () => {
     const server = started();
     const store = await storeOn(server);
