@@ -6,6 +6,8 @@ import asyncio
 import datetime
 import ipaddress
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,12 +22,40 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import sharelite
+from sharelite.sql.lease import Terms
 from sharelite.tokens import LEEWAY, issue, load_keys
 from tests.roads import SCENE
 from tests.serving import PATIENCE, Serving
 from tests.test_app import key_file
 
 INSERT = "INSERT INTO note(id, text) VALUES (?, ?)"
+FORKS = """
+import os, sys
+import sharelite
+
+free, busy = sharelite.connect(sys.argv[1], autocommit=True), sharelite.connect(sys.argv[1])
+free.execute("INSERT INTO note(id) VALUES ('before')")
+busy.execute("INSERT INTO note(id) VALUES ('open')")
+child = os.fork()
+if child == 0:
+    free.execute("SELECT id FROM note").fetchall()
+    try:
+        busy.execute("SELECT 1")
+    except sharelite.OperationalError as problem:
+        print("child:", problem)
+    busy.rollback()
+    print("child:", busy.execute("SELECT 7").fetchone(), flush=True)
+    os._exit(0)
+print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+busy.commit()
+for name in ("parent", "child"):
+    if name == "parent" or (child := os.fork()) == 0:
+        free.execute("INSERT INTO note(id) VALUES (?)", (name,))
+    if name == "child" and child == 0:
+        os._exit(0)
+print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(sorted(row[0] for row in free.execute("SELECT id FROM note")))
+"""
 
 
 def certificate(path: Path, host: str = "127.0.0.1") -> Path:
@@ -219,3 +249,19 @@ def test_a_token_that_is_over_is_renewed_by_whoever_gives_it(
         engine.dispose()
         ann.close()
         bob.close()
+
+
+def test_after_a_fork_each_process_has_a_connection_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # D22
+    monkeypatch.setattr("sharelite.transactions.WRITING", Terms(PATIENCE, PATIENCE))
+    with Serving(tmp_path / "data") as server:
+        project = server.http.post("/v1/projects", json={"name": "plan", "contract": SCENE}).json()["id"]
+        words = [sys.executable, "-c", FORKS, f"sharelite://127.0.0.1:{server.port}/{project}"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.stdout.splitlines() == [
+        "child: the transaction is over (it is that of the process which forked); roll it back",
+        "child: (7,)",
+        "exit 0",
+        "exit 0",
+        "['before', 'child', 'open', 'parent']",
+    ], done.stderr

@@ -386,6 +386,9 @@ class Connection:
     def _check(self) -> None:
         if self._closed:
             raise ProgrammingError("the connection is closed")
+        forked = [line.forked() for line in {self._home, self._line, *self._lines.values()}]
+        if any(forked) and self._transaction is not None:
+            self._end("it is that of the process which forked")
 
 
 def _first(parameters: Params) -> tuple[str, Params]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,16 @@ class Line:
         self.version = 0
         #: The name of the next write: of whom, and behind how many.
         self.sender, self.count = secrets.token_hex(16), 0
+        self._process, self._left = os.getpid(), self._wire
+
+    def forked(self) -> bool:
+        """Whether this is another process now. The websocket and the name of the writes stay with the one before:
+        answers of two would be mixed up, and two writes would have one id."""
+        if os.getpid() == self._process:
+            return False
+        self._process, self._left, self._wire = os.getpid(), self._wire, None
+        self.sender, self.count = secrets.token_hex(16), 0
+        return True
 
     @property
     def wire(self) -> Wire | None:
