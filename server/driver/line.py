@@ -39,7 +39,9 @@ class Line:
         self.version = 0
         #: The name of the next write: of whom, and behind how many.
         self.sender, self.count = secrets.token_hex(16), 0
-        self._process, self._left = os.getpid(), self._wire
+        self._process = os.getpid()
+        #: That of the process before a fork: to close it here would be noticed there.
+        self._left: Wire | None = None
 
     def forked(self) -> bool:
         """Whether this is another process now. The websocket and the name of the writes stay with the one before:

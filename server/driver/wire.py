@@ -71,7 +71,8 @@ class Wire:
         self._n += 1
         asked = msgspec.json.encode({"type": type, "n": self._n, **members})
         if len(asked) > self.most:
-            raise DataError(f"the request has {len(asked):,} bytes, the limit is {self.most:,}", "too_large")
+            limit = f"the limit is {self.most:,}; larger values go by POST /v1/projects/.../sql"
+            raise DataError(f"the request has {len(asked):,} bytes, {limit}", "too_large")
         message = self._exchange(asked)
         if message.get("n") != self._n:
             self.close()
