@@ -98,13 +98,14 @@ def test_one_that_ended_meanwhile_is_replaced(tmp_path: Path, darkroom: Darkroom
 
 def test_one_that_hangs_is_ended_and_the_next_image_is_right(tmp_path: Path) -> None:  # I21
     with (
-        closing(Darkroom(tmp_path / "here" / "chunks", silence=1.0)) as darkroom,
+        closing(Darkroom(tmp_path / "here" / "chunks", silence=PATIENCE)) as darkroom,
         story(tmp_path / "here", developer=darkroom) as here,
     ):
         here.write(0, 20)
         here.publish()
         assert darkroom.pid
         os.kill(darkroom.pid, signal.SIGSTOP)
+        darkroom._silence = 0.5
         here.write(3, 2)
         with pytest.raises(NotPublished, match="does not answer"):
             here.publish()

@@ -55,8 +55,7 @@ class Worker:
         self._ending: threading.Timer | None = None
 
     def run(self) -> None:
-        """Until the input ends; then nothing is brought to its end."""
-        self._rest()
+        """Until the input ends; then nothing is brought to its end. It was started for work that is about to come."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             while (message := taken(sys.stdin.buffer)) is not None:
                 call, work = msgspec.msgpack.decode(message)
