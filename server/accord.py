@@ -123,7 +123,7 @@ class Accord:
     async def agreed(self, project: str, seq: int) -> None:
         """Until a majority has made the same image of an entry as this node, the leader. Who cannot say, or has another
         build of SQLite, does not count. Raises NotPublished where the others have another one."""
-        others, mine = self._links.nodes(), self._cell.lane(project).image_of(seq) or b""
+        others, mine = await self._cell.others(), self._cell.lane(project).image_of(seq) or b""
         asking = [asyncio.create_task(self._image_at(node, project, seq)) for node in others]
         made = Counter([mine])
         try:
@@ -146,7 +146,7 @@ class Accord:
         CannotChoose, Unreachable, Told."""
         if project not in self._doubts:
             raise CannotChoose(f"project {project} is not in doubt here: there is nothing to choose")
-        if node not in (self._links.me, *self._links.nodes()):
+        if node not in (self._links.me, *await self._cell.others()):
             raise CannotChoose(f"the cell has no node {node}")
         if node != self._links.me:  # it has to be able to; then the others hear of it
             await self._links.ask(node, "chosen", [project, node], ASK_SECONDS)
@@ -221,7 +221,7 @@ class Accord:
 
     async def _judged(self, project: str, seq: int | None) -> Judgement:
         index = self._cell.delivered
-        others = self._links.nodes()
+        others = await self._cell.others()
         asked = [self._told(node, project, index) for node in others]
         mine, *answers = await asyncio.gather(self._marks(project, index), *asked)
         told: dict[str, Marks | None] = {self._links.me: mine}
@@ -311,7 +311,7 @@ class Accord:
         """Where no two images are the same the rows still are, by their digests: each node makes its file from its own
         log, once. A difference that stays is that of the builds which once wrote them. Raises Unreachable, Told."""
         if project not in self._remade:
-            asked = [self._links.ask(node, "anew", project, ANEW_SECONDS) for node in self._links.nodes()]
+            asked = [self._links.ask(node, "anew", project, ANEW_SECONDS) for node in await self._cell.others()]
             await asyncio.gather(self._asked_anew(self._links.me, project), *asked)
             async with self._levelling.held(project) as opened:
                 self._remade[project] = 0 if opened is None else opened.position.seq

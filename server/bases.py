@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ ID, HASH = re.compile(r"[0-9a-f]{32}\Z"), re.compile(r"[0-9a-f]{64}\Z")
 
 
 class Bases:
-    """`fetch` and `spread` are called on workers, which wait; everything else is the event loop's."""
+    """`fetch` and `spread` are called on workers, which wait; everything else is the event loop's. `others`: the other
+    members of the cell."""
 
-    def __init__(self, links: Links, files: Files, data: Path) -> None:
-        self._links, self._files, self._data = links, files, data
+    def __init__(self, links: Links, others: Callable[[], Awaitable[list[str]]], files: Files, data: Path) -> None:
+        self._links, self._others, self._files, self._data = links, others, files, data
         self._loop = asyncio.get_running_loop()
         #: Nodes that are not waited for any more.
         self._late: set[asyncio.Task[bool]] = set()
@@ -49,7 +51,7 @@ class Bases:
         asyncio.run_coroutine_threadsafe(self._spread(project, base), self._loop).result()
 
     async def _spread(self, project: str, base: str) -> None:
-        others = self._links.nodes()
+        others = await self._others()
         needed = (len(others) + 1) // 2
         waiting = {asyncio.create_task(self._spread_to(node, project, base)) for node in others}
         have = 0

@@ -64,7 +64,7 @@ class CellNode:
         self._full_until = 0.0
         #: The latest term in which what a leader has to do at first was done here.
         self._led = 0
-        self._bases = Bases(links, files, data)
+        self._bases = Bases(links, cell.others, files, data)
         cell.fetch_base, self.forwarding.spread = self._bases.fetch, self._bases.spread
         self.forwarding.differs, self.forwarding.full = self.differs, self.full
         self.forwarding.greet, self.forwarding.fresh = self._greet, self.fresh
@@ -330,7 +330,12 @@ class CellNode:
         await self._moved(self.cell.port.transfer(heir))
 
     async def _asked_remove(self, node: str, gone: Any) -> None:
-        await self._moved(self.cell.port.remove(gone))
+        """One that was begun and not finished is gone on with."""
+        if not self.cell.leading:
+            raise NotHere
+        status = await asyncio.wrap_future(self.cell.port.status())
+        if gone not in self.catalog.nodes or any(member.node == gone for member in status.members):
+            await self._moved(self.cell.port.remove(gone))
         await self.catalog.drop_node(gone)
 
     async def _moved(self, change: Future[None]) -> None:

@@ -12,7 +12,10 @@ import pytest
 from sharelite.accord import Accord
 from sharelite.cluster.agreement import Judgement, judge
 from sharelite.project import Project
+from tests.carrying import imported
+from tests.cells import MemoryCell
 from tests.company import Company, company
+from tests.foreign_files import SAMPLE, small
 from tests.roads import row_digest
 from tests.test_cell_service import texts, write
 
@@ -220,3 +223,38 @@ def test_a_node_whose_catalog_differs_ends_and_fetches_it_at_its_next_start(cell
     for each in (project, later):
         assert cell["c"].http.get(f"/v1/projects/{each}?level=strict").status_code == 200
     assert (cell.folder / "c" / "catalog" / "log.db.differed").exists()
+
+
+def test_nodes_that_have_left_do_not_count(tmp_path: Path) -> None:  # K70
+    with MemoryCell(*"abcde").running() as memory:
+        cell = Company(tmp_path, memory, "abcde")
+        cell.start()
+        try:
+            project = cell.project()
+            write(cell, "a", project, "one")
+            first = next(node for node in "abcde" if cell.node(node).cell.leading)
+            left = [node for node in "edcba" if node != first][:2]
+            for node in left:
+                assert cell[first].http.post("/v1/cluster", json={"remove": node}).status_code == 200
+                cell.serving.pop(node).stop()
+            wrong = next(node for node in cell.serving if node != first)
+            texts(cell, wrong, project, "?level=strict")
+            spoil(cell, wrong, project, log=True)
+            write(cell, first, project, "two", row="m", counter=2)
+            eventually(lambda: (cell.folder / wrong / "projects" / project / "log.db.differed").exists())
+            eventually(lambda: cell.run(wrong, doubts(cell.node(wrong).accord)) == 0)
+            assert texts(cell, wrong, project, "?level=strict") == ["one", "two"]
+            cell.serving.pop(next(node for node in cell.serving if node not in (first, wrong))).stop()
+            sample = small(tmp_path / "sample.db", SAMPLE)
+            assert imported(cell[first].http, sample, "by file")["project"]
+        finally:
+            cell.stop()
+
+
+def test_a_removal_that_broke_off_is_gone_on_with(cell: Company) -> None:  # K67
+    first = next(node for node in "abc" if cell.node(node).cell.leading)
+    gone = next(node for node in "abc" if node != first)
+    eventually(lambda: gone in cell.node(first).catalog.nodes)
+    cell.node(first).cell.port.remove(gone).result(60)
+    assert cell[first].http.post("/v1/cluster", json={"remove": gone}).status_code == 200
+    eventually(lambda: gone not in cell.node(first).catalog.nodes)

@@ -6,6 +6,7 @@ finds its own proposals where a follower finds them, and whatever comes before t
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import secrets
@@ -117,6 +118,11 @@ class Cell:
     def waiting(self) -> int:
         """Bytes that were delivered and are not in the files yet."""
         return self._bytes
+
+    async def others(self) -> list[str]:
+        """The other members, as Raft counts them: plans may name nodes that have left. Event loop's thread."""
+        status = await asyncio.wrap_future(self.port.status())
+        return sorted({member.node for member in status.members} - {status.node})
 
     def start(self) -> None:
         self.port.start(self)
