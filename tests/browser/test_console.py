@@ -31,6 +31,7 @@ def test_a_project_from_its_making_to_its_end(server: RunningServer, open_window
 
     page.locator("#new").click()
     page.locator("#new-dialog [name=name]").fill("a/b")
+    page.locator("#new-dialog select").select_option("own")
     page.locator("textarea").fill(json.dumps(NOTES))
     page.get_by_role("button", name="Make it").click()
     expect(page.locator("#new-dialog .fault")).to_contain_text("/name")
@@ -61,6 +62,19 @@ def test_a_project_from_its_making_to_its_end(server: RunningServer, open_window
     page.locator("#delete-dialog input").fill("Harbour & Bridge")
     sure.click()
     expect(page.get_by_text("No project yet")).to_be_visible()
+
+
+def test_a_project_without_a_contract_takes_tables_from_sql(server: RunningServer, open_window: Open) -> None:  # Q17
+    page = open_window(server.url)
+    page.locator("#new").click()
+    page.locator("#new-dialog [name=name]").fill("Shop")
+    expect(page.locator("textarea")).to_be_hidden()
+    page.get_by_role("button", name="Make it").click()
+    expect(page.locator("#rows .row b")).to_have_text("Shop")
+    (made,) = server.ask("GET", "/v1/projects")[1]["projects"]
+    statements = ["CREATE TABLE item(id INTEGER PRIMARY KEY)"]
+    assert server.ask("POST", f"/v1/projects/{made['id']}/sql", {"statements": statements})[0] == 200
+    assert server.ask("DELETE", f"/v1/projects/{made['id']}")[0] < 300
 
 
 def test_a_server_that_goes_away_is_noticed_and_seen_again(server: RunningServer, open_window: Open) -> None:  # W18

@@ -5,6 +5,9 @@ import { importFile, isDatabase } from './import.js';
 let token = '';
 let projects = [];
 let contracts = [];
+// What the choice of a contract says where it is not `=` and a name.
+const [NONE, OWN] = ['none', 'own'];
+
 const EVERY_MS = 2000;
 const $ = (selector, root = document) => root.querySelector(selector);
 
@@ -255,13 +258,15 @@ async function create() {
     return;
   }
   const fields = dialog('#new-dialog', async ({ name, contract, document: own, public: open }) => {
-    const chosen = contract.value ? contract.value.slice(1) : parsed(own.value);
-    await ask('POST', 'v1/projects', { name: name.value.trim(), contract: chosen, public: open.checked });
+    const wanted = { name: name.value.trim(), public: open.checked };
+    if (contract.value === OWN) wanted.contract = parsed(own.value);
+    else if (contract.value !== NONE) wanted.contract = contract.value.slice(1);
+    await ask('POST', 'v1/projects', wanted);
     name.value = own.value = '';
   });
   const options = contracts.map(({ name, version }) => new Option(`${name}, version ${version}`, `=${name}`));
-  fields.contract.replaceChildren(...options, new Option('a document of its own …', ''));
-  const choose = () => ($('#new-dialog .own').hidden = fields.contract.value !== '');
+  fields.contract.replaceChildren(...options, new Option('none: its tables are made by SQL', NONE), new Option('a document of its own …', OWN));
+  const choose = () => ($('#new-dialog .own').hidden = fields.contract.value !== OWN);
   fields.contract.onchange = choose;
   choose();
   fields.name.focus();
