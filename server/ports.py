@@ -57,6 +57,9 @@ class InCell(Protocol):
     def next(self) -> Arrived | None:
         """The next one; it stays until `done`."""
 
+    def several(self, most: int) -> Sequence[Arrived]:
+        """The next ones, in order; each stays until `done`."""
+
     def done(self) -> None: ...
 
     def fetch(self, base: str) -> None:

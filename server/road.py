@@ -15,9 +15,10 @@ from typing import Any
 import apsw
 from msgspec import Struct
 
+from . import taking
 from .cluster.alone import Verdict
 from .crew import Journey, ended
-from .errors import DiskFull, NotJudged, NotLeading, Refused, Unavailable, UnknownOutcome
+from .errors import Damaged, DiskFull, NotJudged, NotLeading, Refused, Unavailable, UnknownOutcome
 from .model import Base, Call, Commit, CommitKind, Done, Edit, EncodedCommit, Fault, Key, Mutation, Outcome
 from .ports import Arrived, InCell, Replicator
 from .schemachange import SchemaChange, try_steps
@@ -359,6 +360,8 @@ class Road:
         if self._inbox is None:
             return
         while (record := self._inbox.next()) is not None:
+            if self._take_several(self._inbox, came):
+                continue
             if record.fits(self._log.position):
                 with data_at_fault(f"entry {record.seq} cannot be taken"):
                     self._receive(self._inbox, record, came)
@@ -366,6 +369,27 @@ class Road:
                 self.mark()
                 self._inbox.doubt(record.base_seq, self._log.position.seq)
             self._inbox.done()
+
+    def _take_several(self, inbox: InCell, came: Coming) -> bool:
+        """Take what waits together, where there are several entries and all is as usual."""
+        records, reached = inbox.several(taking.MOST), self._log.position
+        if len(records) < 2 or self._apply.position != reached or not records[0].fits(reached):
+            return False
+        self._level()
+        try:
+            wanted = taking.ready(records)
+            taken = taking.take(self._log, self._apply, wanted) if len(wanted) > 1 else []
+        except (Mismatch, Damaged, apsw.FullError):  # found again one by one
+            return False
+        for (position, rows), (record, entry, _) in zip(taken, wanted, strict=False):
+            if record.rows:
+                inbox.agrees(record.base_seq, record.rows, record.rows)
+            inbox.mark(position.seq, position.digest, rows)
+            inbox.done()
+            came.commits += entry.commits
+        self._ids.forget()
+        self._doubted = False
+        return bool(taken)
 
     def _receive(self, inbox: InCell, record: Arrived, came: Coming) -> None:
         if self._apply.position.seq <= self._log.position.seq:

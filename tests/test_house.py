@@ -32,6 +32,7 @@ FLOORS = (
         "curator",
         "verifying",
         "road",
+        "taking",
         "statements",
         "definitions",
         "transactions",

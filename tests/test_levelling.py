@@ -361,6 +361,7 @@ def test_a_replica_that_cannot_follow_is_fetched_anew_while_its_node_goes_on(cel
     version = write(cell, "a", other, "three")
     assert texts(cell, "c", other, f"?at_least={version}") == ["three"]
     assert texts(cell, "b", project, "?level=strict") == ["one", "two"]
+    eventually(lambda: opened.trouble is not None)
     settled(cell, "c", project)
     assert texts(cell, "c", project) == ["one", "two"]
 

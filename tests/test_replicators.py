@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
+from sharelite import taking
 from sharelite.cluster import cell as cells
 from sharelite.cluster.alone import Alone
 from sharelite.cluster.cell import Cell
-from sharelite.errors import NotLeading, OutOfOrder, UnknownOutcome
+from sharelite.errors import DiskFull, NotLeading, OutOfOrder, UnknownOutcome
 from sharelite.founding import begin, open_road
 from sharelite.model import Outcome
 from sharelite.road import Road
@@ -22,7 +24,7 @@ from sharelite.storage.databases import Databases
 from sharelite.storage.files import Files
 from sharelite.sync import entry as entries
 from tests.cells import MemoryCell
-from tests.roads import EPOCH, PROJECT, SCENE, Client, code, insert, one, put, row_digest, rows, update
+from tests.roads import EPOCH, PROJECT, SCENE, Client, code, delete, insert, one, put, row_digest, rows, update
 
 
 class Body:
@@ -274,3 +276,55 @@ def test_a_replica_with_other_rows_makes_itself_anew(cell: Body) -> None:  # K60
 
 def _full(*_: Any) -> Any:
     raise apsw.FullError("full")
+
+
+def behind(cell: Body, entries: int) -> tuple[Client, Road]:
+    """Who writes at the leader, and a follower's road that has not taken what he wrote last."""
+    ann = Client(cell.road("a"))
+    ann.do(insert("note", "n", text="hello"))
+    road = cell.follower("b", 2)
+    for number in range(entries):
+        ann.do(put("note", f"n{number % 7}", text=str(number)), delete("note", f"n{number % 5}"))
+    lane = cell.nodes["b"].lane(PROJECT)
+    wait_for(lambda: len(lane.several(entries)) == entries)
+    return ann, road
+
+
+@pytest.mark.parametrize("most", [1, 3, taking.MOST])
+def test_what_waits_is_taken_together_and_comes_to_the_same(
+    cell: Body, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:  # K90
+    ann, road = behind(cell, 20)
+    monkeypatch.setattr(taking, "MOST", most)
+    arrival = road.take()
+    assert [commit.version for commit in arrival.commits] == list(range(3, 23))
+    assert (road.position, road.row_digest) == (ann.road.position, ann.road.row_digest)
+    assert row_digest(cell.folder / "b") == road.row_digest and not road.behind
+    lanes = [cell.nodes[name].lane(PROJECT) for name in "ab"]
+    common = lanes[0].known().keys() & lanes[1].known().keys()
+    assert len(common) >= 20 and all(lanes[0].known()[seq] == lanes[1].known()[seq] for seq in common)
+
+
+def test_rows_that_differ_are_made_anew_before_what_waits_is_taken(cell: Body) -> None:  # K60, K90
+    ann, road = behind(cell, 20)
+    road._apply.row_digest ^= 1
+    assert len(road.take().commits) == 20
+    assert (road.position, road.row_digest) == (ann.road.position, ann.road.row_digest)
+    assert list(cell.folder.glob("b/data.db.damaged-*"))
+
+
+@pytest.mark.parametrize("name", ["log", "data"])
+def test_what_waits_and_has_no_room_is_taken_when_there_is_some(cell: Body, name: str) -> None:  # K54, K90
+    ann, road = behind(cell, 20)
+    connection = (road._log if name == "log" else road._apply)._connection
+    pages = connection.pragma("max_page_count")
+    ann.do(*[put("note", f"large{n}", any="x" * 60_000) for n in range(20)])
+    wait_for(lambda: len(cell.nodes["b"].lane(PROJECT).several(30)) >= 21)
+    connection.pragma("max_page_count", connection.pragma("page_count"))
+    with suppress(DiskFull):
+        road.take()
+    assert road.behind if name == "log" else road._apply.position.seq < road.position.seq
+    connection.pragma("max_page_count", pages)
+    road.take()
+    road.hold(None)
+    assert (road.position, road.row_digest) == (ann.road.position, ann.road.row_digest)

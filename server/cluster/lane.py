@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -95,6 +96,11 @@ class Lane:
         """`first` without its index."""
         delivered = self.first()
         return None if delivered is None else delivered.item
+
+    def several(self, most: int) -> list[Item]:
+        """The next ones; they stay until each is done with."""
+        with self._lock:
+            return [delivered.item for delivered in islice(self._items, most)]
 
     def fetch(self, base: str) -> None:
         """Have the file that the log goes on from. Worker thread, blocks. Raises Unavailable."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import apsw
@@ -92,6 +92,7 @@ class Apply:
         self._connection = connection
         self._identity = project, epoch
         self._writer = ChangeWriter(connection)
+        self._together = False
         row: Any = connection.execute(POSITION).fetchone()
         seq, version, chained, rows = row
         self.position = Position(int.from_bytes(seq, "big"), int.from_bytes(version, "big"), chained)
@@ -102,9 +103,27 @@ class Apply:
         """Whether no other connection has committed to the database since it was opened here."""
         return bool(self._connection.pragma("data_version") == self._data_version)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Whatever is applied within is one transaction. The file is the same as if each entry had one of its own."""
+        reached, rows = self.position, self.row_digest
+        try:
+            with transaction(self._connection):
+                self._together = True
+                yield
+        except BaseException:
+            self.position, self.row_digest = reached, rows
+            self._writer.forget()
+            raise
+        finally:
+            self._together = False
+
+    def _transaction(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._together else transaction(self._connection)
+
     def move(self, to: Position) -> None:
         """Take note of records that change no rows (parts before the last)."""
-        with transaction(self._connection):
+        with self._transaction():
             self._move(to, self.row_digest)
         self.position = to
 
@@ -118,7 +137,7 @@ class Apply:
                 f"entry {to.seq} follows version {entry.base_version}, this database is at {self.position.version}"
             )
         try:
-            with data_at_fault(f"entry {to.seq} cannot be applied"), transaction(self._connection):
+            with data_at_fault(f"entry {to.seq} cannot be applied"), self._transaction():
                 total = self.row_digest
                 for commit in commits:
                     total = self._commit(commit, total)

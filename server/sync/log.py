@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import apsw
@@ -98,6 +99,7 @@ class Log:
     def __init__(self, connection: apsw.Connection, project: str, epoch: str, path: str) -> None:
         self._connection = connection
         self._path = path
+        self._together = False
         connection.execute(SCHEMA)
         connection.execute("INSERT OR IGNORE INTO identity VALUES(1,1,?,?)", (project, epoch))
         identity: Any = connection.execute("SELECT format, project, epoch FROM identity").fetchone()
@@ -141,19 +143,28 @@ class Log:
         self.append((record,), entry)
         return entry
 
-    def receive_all(self, records: Sequence[Record]) -> None:
-        """`receive`, for a range of records that follow from each other, in one transaction."""
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Whatever is appended within is one transaction."""
         reached, updated = self.position, self.updated
         try:
             with transaction(self._connection):
-                for record in records:
-                    entry = None if record.version is None else decode(self._whole(record))
-                    self.position = self._add((record,), entry)
-                    if entry is not None and entry.commits:
-                        self.updated = entry.at
+                self._together = True
+                yield
         except BaseException:
             self.position, self.updated = reached, updated
             raise
+        finally:
+            self._together = False
+
+    def receive_all(self, records: Sequence[Record]) -> None:
+        """`receive`, for a range of records that follow from each other, in one transaction."""
+        with self.together():
+            for record in records:
+                entry = None if record.version is None else decode(self._whole(record))
+                self.position = self._add((record,), entry)
+                if entry is not None and entry.commits:
+                    self.updated = entry.at
 
     def _whole(self, record: Record) -> bytes:
         if record.kind != "part":
@@ -170,7 +181,7 @@ class Log:
         """
         new = [record for record in records if record.seq > self.position.seq]
         if new:
-            with transaction(self._connection):
+            with nullcontext() if self._together else transaction(self._connection):
                 reached = self._add(new, entry)
             self.position = reached
             if entry is not None and entry.commits:
