@@ -383,14 +383,12 @@ class _pools:
     """The thread pools, for as long as the server runs. In a cell a turn sleeps while Raft works, so it has more."""
 
     def __init__(self, in_cell: bool) -> None:
-        self._turn_threads = CELL_TURN_THREADS if in_cell else TURN_THREADS
-        #: In a cell no commit waits for the disk.
-        self._prompt = 1 if in_cell else None
+        self._in_cell = in_cell
 
     def __enter__(self) -> Workers:
-        self._turns = ThreadPoolExecutor(self._turn_threads, "turn")
+        self._turns = ThreadPoolExecutor(CELL_TURN_THREADS if self._in_cell else TURN_THREADS, "turn")
         self._reads = ThreadPoolExecutor(READ_THREADS, "read")
-        return Workers.of(self._turns, self._reads, prompt=self._prompt)
+        return Workers.of(self._turns, self._reads, in_cell=self._in_cell)
 
     def __exit__(self, *_: object) -> None:
         self._turns.shutdown()

@@ -54,8 +54,10 @@ T = TypeVar("T")
 FULL_SECONDS = 1.0
 LEVEL_SECONDS = 0.001
 ABREAST_SECONDS = 5.0
-#: Projects that have a batch on its way at once.
+#: Threads that take batches along the road.
 BATCHES = 8
+#: Projects of a node of a cell that have a batch on its way at once: they share the records of the cell's log.
+ABOARD = 32
 #: Threads that take in what the cell has delivered where nobody waits for an answer.
 TAKES = 8
 
@@ -71,9 +73,11 @@ class Workers(Struct, frozen=True):
     slots: Slots
 
     @classmethod
-    def of(cls, turns: Executor, reads: Executor, batches: int = BATCHES, prompt: int | None = None) -> Workers:
-        """`prompt`: as in Crew; None: all come at once, because they wait for the disk."""
-        return cls(turns, reads, Crew(turns, batches, prompt), Crew(turns, TAKES, prompt), Slots(batches))
+    def of(cls, turns: Executor, reads: Executor, batches: int = BATCHES, *, in_cell: bool = False) -> Workers:
+        """In a cell no batch waits for the disk, and none keeps its thread while it waits for others: one thread has
+        all of them, and there are more of them than threads."""
+        prompt, aboard = (1, ABOARD) if in_cell else (None, batches)
+        return cls(turns, reads, Crew(turns, batches, prompt), Crew(turns, TAKES, prompt), Slots(aboard))
 
     async def turn(self, function: Callable[..., T], *args: object) -> T:
         """Run something on a thread of `turns`."""
@@ -110,7 +114,7 @@ class Project:
         self._databases = databases
         self._workers = workers
         self._elsewhere, self._inbox = elsewhere, inbox
-        self._stirred = False
+        self._stirred = self._gathers = False
         alike = None if inbox is None else Alike(publisher, inbox)
         if alike is not None:
             road.imaged = alike.heard
@@ -178,8 +182,15 @@ class Project:
         if self._elsewhere is not None and not self._elsewhere.leading:
             return self._elsewhere.submit(self, mutation)
         future = self._waiting.join(mutation)
-        self._next_turn()
+        if not self._gathers:
+            self._gathers = True
+            asyncio.get_running_loop().call_soon(self._gathered)
         return future
+
+    def _gathered(self) -> None:
+        """Behind everything that came in the same moment: it goes in one batch."""
+        self._gathers = False
+        self._next_turn()
 
     def attend(self) -> None:
         """From now on take what the cell delivers."""

@@ -289,7 +289,9 @@ def test_large_mutations_do_not_travel_all_at_once(tmp_path: Path, monkeypatch: 
 
     async def story(project: Project, ann: Client, files: _Watched) -> None:
         large = [msgspec.structs.replace(ann.mutation(put("note", f"n{i}")), size=6 << 20) for i in range(7)]
-        answers = [project.submit(mutation) for mutation in large[:6]]
+        answers = [project.submit(large[0])]
+        await asyncio.sleep(0)  # it has left
+        answers += [project.submit(mutation) for mutation in large[1:6]]
         with pytest.raises(Unavailable, match="bytes"):
             project.submit(large[6])
         assert [answer.version for answer in await asyncio.gather(*answers)] == [2, 3, 4, 5, 6, 7]
@@ -300,6 +302,15 @@ def test_large_mutations_do_not_travel_all_at_once(tmp_path: Path, monkeypatch: 
     found: Any = reader.execute("SELECT count(*) FROM entries").fetchone()
     reader.close()
     assert found == (1 + 1 + 3 + 1,)
+
+
+def test_what_comes_in_the_same_moment_is_one_batch(tmp_path: Path) -> None:  # M26
+    async def story(project: Project, ann: Client, files: _Watched) -> None:
+        answers = [project.submit(ann.mutation(put("note", f"n{number}"))) for number in range(3)]
+        assert [answer.version for answer in await asyncio.gather(*answers)] == [2, 3, 4]
+        assert project.position.seq == 2
+
+    run(tmp_path, story)
 
 
 def test_a_push_knows_its_size() -> None:  # M34
