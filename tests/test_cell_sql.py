@@ -93,6 +93,7 @@ def test_transactions_at_different_nodes_do_not_see_each_other_and_conflict(cell
     ben.rollback()
     with ben:
         ben.execute(INSERT, ("b", "ben"))
+    cell.run("b", cell.node("b").fresh(project))
     assert ann.execute(ALL).fetchall() == [("a", "ann"), ("b", "ben")]
 
 
