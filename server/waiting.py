@@ -71,3 +71,4 @@ class Waiting:
             self.answered(mutation)
             if not future.done():
                 future.set_exception(problem)
+                future.exception()  # whoever asked may have gone, and that is nothing to write down as an error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from sharelite.crew import Crew, Journey
 from sharelite.errors import Refused, Unavailable
-from sharelite.model import Mutation, MutationId, Outcome
+from sharelite.model import Edit, Mutation, MutationId, Outcome
 from sharelite.project import Project, Workers
 from sharelite.road import OVERDUE_PAGES
 from sharelite.schema.contract import Contract
@@ -28,6 +29,7 @@ from sharelite.storage.files import Files
 from sharelite.sync.log import Log
 from sharelite.sync.wire import decode_push
 from sharelite.turns import Slots, Turns
+from sharelite.waiting import Waiting
 from tests.roads import PROJECT, SCENE, Client, databases, insert, new_road, publisher, put
 
 
@@ -482,3 +484,20 @@ def test_where_a_thread_is_stuck_in_something_long_another_one_helps() -> None:
             await asyncio.wait_for(ended.wait(), 60)
 
     asyncio.run(story())
+
+
+def test_who_went_before_the_end_leaves_no_error_in_the_log() -> None:
+    told: list[dict[str, Any]] = []
+
+    async def scene() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        waiting = Waiting()
+        stays = waiting.join(Mutation("ann", Edit(())))
+        waiting.join(Mutation("bob", Edit(())))
+        waiting.fail(Unavailable("the project is being closed"))
+        with pytest.raises(Unavailable):
+            await stays
+
+    asyncio.run(scene())
+    gc.collect()
+    assert told == []
