@@ -73,6 +73,21 @@ describe.each(ENGINES)('a draft over a reload on $name', (engine) => {
     expect(keepDrafts(await storeOn(server), { shelf }).drafts).toEqual([]);
   });
 
+  it('is there in a window that was made from this one, and saved in both it is one change (S98)', async () => {
+    const shelf = new FakeShelf();
+    const server = await left(shelf, (store) => store.draft(A1, { name: 'panel' }).set(X, 5));
+    const twin = new FakeShelf();
+    for (const [name, text] of shelf.texts) twin.setItem(name, text);
+    const [anna, ben] = [await storeOn(server), await storeOn(server)];
+    const [mine, other] = [keepDrafts(anna, { shelf }).drafts[0]!, keepDrafts(ben, { shelf: twin }).drafts[0]!];
+    expect([mine.changes, other.changes]).toEqual([[X], [X]]);
+    await mine.save()!.confirmed;
+    await settled();
+    expect([other.conflicts, other.changes, other.save()]).toEqual([[], [], undefined]);
+    expect([server.pushes.length, ben.peek(X)]).toEqual([1, 5]);
+    expect(keepDrafts(await storeOn(server), { shelf: twin }).drafts).toEqual([]);
+  });
+
   it('marks what others did meanwhile, and keeps what does not fit (S98)', async () => {
     const shelf = new FakeShelf();
     const server = await left(shelf, (store) => {

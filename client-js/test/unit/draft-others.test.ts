@@ -123,6 +123,28 @@ describe.each(ENGINES)('a draft among others on $name', (engine) => {
     expect([draft.changes, store.peek(X)]).toEqual([['annotation/a1/fresh'], 0]);
   });
 
+  it('keeps apart, draft by draft, what a new contract takes from drafts that lie in each other (S92)', async () => {
+    const { server, store, draft } = await opened();
+    draft.set(A1, { x: 5, note: 'outer' });
+    const inner = draft.draft(A1);
+    inner.set(A1, { count: 2, note: 'inner' });
+    const innermost = inner.draft();
+    innermost.set('annotation/a1/note', 'innermost');
+    const properties = { ...SCENE.properties.annotation.items.properties } as Record<string, unknown>;
+    delete properties.note;
+    const contract = { ...SCENE, properties: { ...SCENE.properties, annotation: { ...SCENE.properties.annotation, items: { ...SCENE.properties.annotation.items, properties } } } };
+    server.append([], { kind: 'schema', contract, contract_hash: 'hash-2', steps: ['ALTER TABLE annotation DROP COLUMN note'] });
+    await settled();
+    expect([innermost, inner, draft].map(({ lost }) => lost.map(({ value }) => value))).toEqual([['innermost'], ['inner'], ['outer']]);
+    expect([innermost.changes, inner.changes, draft.changes]).toEqual([[], ['annotation/a1/count'], [X]]);
+    innermost.save();
+    inner.save();
+    expect(draft.changes).toEqual([X, 'annotation/a1/count']);
+    await draft.save()!.confirmed;
+    expect(server.pushes).toMatchObject([{ changes: [['u', 'annotation', ['a1'], { x: 5, count: 2 }]] }]);
+    expect(store.peek(A1)).toMatchObject({ x: 5, count: 2 });
+  });
+
   it('tells what would be refused, with path and code, before it is saved (S93)', async () => {
     const { draft } = await opened();
     draft.set('annotation/a1/anchor/offset', 3);

@@ -101,4 +101,29 @@ describe.each(ENGINES)('a draft on $name', (engine) => {
     draft.cancel();
     expect(heard.at(-1)).toEqual(over);
   });
+
+  it('goes on through minutes without a connection in the middle of a drag, and is one mutation with only what it changed (S36)', async () => {
+    const { server, store, seen } = await opened();
+    const draft = store.draft();
+    for (let x = 1; x <= 20; x++) draft.set('annotation/a1/x', x);
+    server.reachable = false;
+    await server.drop();
+    server.commit([['u', 'annotation', ['a1'], { x: 500, count: 7 }]], { by: 'ben' });
+    for (let x = 21; x <= 40; x++) {
+      draft.set('annotation/a1/x', x);
+      await server.clock.advance(15_000);
+      await settled();
+    }
+    expect([store.status.connection, store.peek('annotation/a1/x'), seen.length]).toEqual(['offline', 40, 40]);
+    server.reachable = true;
+    for (let i = 0; i < 10; i++) {
+      await server.clock.advance(10_000);
+      await settled();
+    }
+    expect([store.status.connection, store.peek('annotation/a1/x'), store.peek('annotation/a1/count')]).toEqual(['online', 40, 7]);
+    expect(draft.conflicts).toMatchObject([{ path: 'annotation/a1/x', theirs: 500, mine: 40, by: 'ben' }]);
+    draft.resolve('annotation/a1/x', 'mine');
+    await draft.save()!.confirmed;
+    expect(server.pushes.map((push) => push.changes)).toEqual([[['u', 'annotation', ['a1'], { x: 40 }]]]);
+  });
 });
