@@ -86,9 +86,16 @@ class Publisher:
     """The steps for one open project; project.py calls them in order, each on the thread that it says."""
 
     def __init__(
-        self, road: Road, databases: Databases, images: Images, chunks: Chunks, developer: Developer
+        self,
+        road: Road,
+        databases: Databases,
+        images: Images,
+        chunks: Chunks,
+        developer: Developer,
+        in_cell: bool = False,
     ) -> None:
-        self.images = images
+        """`in_cell`: what the log says of an image may be on its way yet."""
+        self.images, self._in_cell = images, in_cell
         self._road, self._databases, self._chunks, self._developer = road, databases, chunks, developer
         #: Of SQLite: another one may lay out the same rows in other bytes.
         self.build = hashlib.sha256(apsw.sqlite3_sourceid().encode()).digest()[:BUILD_BYTES]
@@ -110,7 +117,9 @@ class Publisher:
         if self.images.staged():
             reader = self._databases.log_reader()
             try:
-                self.images.settle({(image.seq, image.hash) for image in published(reader)})
+                known = [(image.seq, image.hash) for image in published(reader)]
+                open_after = max((seq for seq, _ in known), default=0) if self._in_cell else None
+                self.images.settle(known, open_after)
             finally:
                 reader.close()
 
@@ -146,10 +155,10 @@ class Publisher:
         """In a turn: the database as it is on this node, where another one leads."""
         self._pin(pinned, self._road.position.seq, time.time_ns() // 1_000_000)
 
-    def show(self, pinned: Pinned, image: Image) -> None:
+    def show(self, pinned: Pinned, image: Image, logged: bool = False) -> None:
         """In a turn: let an image be had from this node. Its bytes are those that any node has at this seq."""
         try:
-            self.images.publish(image)
+            self.images.publish(image, logged)
             self.start_over(pinned)
         except OSError as problem:  # what is staged is shown after the next opening at the latest
             raise NotPublished(f"{problem.strerror or problem}") from problem
@@ -191,7 +200,7 @@ class Publisher:
         except NotJudged:
             self.images.unstage(image)
             raise
-        self.show(pinned, image)
+        self.show(pinned, image, logged=True)
 
     def _open(self) -> Pinned:
         try:

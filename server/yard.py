@@ -196,7 +196,8 @@ class Yard:
         contract = Contract.parse(databases.contract())
         road.follow(contract)
         gallery = self._gallery
-        publisher = Publisher(road, databases, gallery.of(databases.project), gallery.chunks, gallery.developer)
+        images = gallery.of(databases.project)
+        publisher = Publisher(road, databases, images, gallery.chunks, gallery.developer, in_cell=lane is not None)
         publisher.settle()
         return Project(road, databases, self._workers, contract, publisher, self._elsewhere, lane)
 

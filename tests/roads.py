@@ -132,11 +132,13 @@ def databases(folder: Path, vfs: str | None = None) -> Databases:
     return Databases(Files(vfs), folder, PROJECT)
 
 
-def publisher(road: Road, files: Databases, folder: Path, developer: Developer | None = None) -> Publisher:
+def publisher(
+    road: Road, files: Databases, folder: Path, developer: Developer | None = None, in_cell: bool = False
+) -> Publisher:
     """What publishes the images of a project that is alone in a folder, beside its chunks."""
     seam = files._files
     images, chunks = Images(seam, folder, Cache()), Chunks(seam, folder / "chunks")
-    return Publisher(road, files, images, chunks, developer or Here())
+    return Publisher(road, files, images, chunks, developer or Here(), in_cell)
 
 
 def new_road(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,23 @@ def test_no_moment_of_power_loss_takes_an_image_or_makes_a_wrong_one(tmp_path: P
         right(after, target)
         after.road.close()
         shutil.rmtree(target)
+
+
+def test_an_image_that_no_log_tells_of_outlives_the_power(tmp_path: Path) -> None:  # I14, K74
+    """That of a node which does not lead: its address was given away."""
+    files = DiskFiles(f"images-{tmp_path.name}")
+    with story(tmp_path / "lived", seam=files) as here:
+        here.write(0, 60)
+        with closing(here.publisher.ready()) as pinned:
+            here.publisher.here(pinned)
+            image = here.publisher.make(pinned)
+            here.publisher.show(pinned, image)
+        steps = list(files.disk.steps)
+    for number in range(10):
+        lay(power_cut(steps, random.Random(number)), tmp_path / "lived", tmp_path / str(number))
+        after = again(tmp_path / str(number))
+        assert [name.hash for name in after.publisher.images.names()] == [image.hash]
+        after.road.close()
 
 
 def first_chunk(here: Story, image: Image, index: int = 1) -> Path:

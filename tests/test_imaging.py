@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,25 @@ def test_an_image_that_was_made_before_a_restart_is_shown_when_it_is_published(t
     staged = made.make(pinned)
     pinned.close()
     told = Published(pinned.seq, pinned.version, staged.hash, made.build)
-    after = Alike(publisher(road, files, tmp_path), Lane("p", *[lambda *_: None] * 4))
-    after.heard(Entry(pinned.seq + 1, pinned.version, 0, kind="published", image=told))
+    again = publisher(road, files, tmp_path, in_cell=True)
+    again.settle()
+    Alike(again, Lane("p", *[lambda *_: None] * 4)).heard(
+        Entry(pinned.seq + 1, pinned.version, 0, kind="published", image=told)
+    )
     assert [name.hash for name in publisher(road, files, tmp_path).images.names()] == [staged.hash]
+    road.close()
+
+
+def test_what_is_asked_for_meanwhile_takes_no_image_away_that_waits_for_its_entry(tmp_path: Path) -> None:  # K76
+    files = databases(tmp_path)
+    road = new_road(tmp_path, files=files)
+    node = publisher(road, files, tmp_path, in_cell=True)
+    alike = Alike(node, Lane("p", *[lambda *_: None] * 4))
+    with closing(node.ready()) as pinned:
+        node.begin(pinned)
+        alike.made(pinned, (image := node.make(pinned)))
+    node.ready().close()
+    told = Published(pinned.seq, pinned.version, image.hash, node.build)
+    alike.heard(Entry(pinned.seq + 1, pinned.version, 0, kind="published", image=told))
+    assert [name.hash for name in node.images.names()] == [image.hash]
     road.close()

@@ -100,11 +100,13 @@ class Images:
         self._files.write(self._staged(name_of(image)), encode(manifest))
         return image
 
-    def publish(self, image: Image) -> None:
+    def publish(self, image: Image, logged: bool = True) -> None:
         """The log says that it is published: let it be seen. Raises OSError; then `settle` does it later, as it does
-        where the new name is lost with the power."""
+        where the new name is lost with the power. `logged` False: no log will say it, so that is made durable here."""
         name = name_of(image)
         self._files.rename(self._staged(name), self._folder / str(name))
+        if not logged:
+            self._files.sync_folder(self._folder)
         with self._lock:
             self._names = None
         self._cache.put(self._key(name), image)
@@ -126,12 +128,13 @@ class Images:
         ends = [path.name.removesuffix(STAGED) for path in self._manifests() if path.name.endswith(STAGED)]
         return [name for name in map(parse_name, ends) if name is not None]
 
-    def settle(self, published: Collection[tuple[int, str]]) -> None:
-        """Bring what is staged to where the log says that it is: seqs and hashes of the published ones."""
+    def settle(self, published: Collection[tuple[int, str]], open_after: int | None = None) -> None:
+        """Bring what is staged to where the log says that it is: seqs and hashes of the published ones. Of what comes
+        after an entry, `open_after`, the log may say it yet: that stays staged."""
         for name in self.staged():
             if (name.seq, name.hash) in published:
                 self._files.rename(self._staged(name), self._folder / str(name))
-            else:
+            elif open_after is None or name.seq <= open_after:
                 self._files.unlink(self._staged(name))
             self._files.sync_folder(self._folder)
         with self._lock:
