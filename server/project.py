@@ -476,6 +476,7 @@ class Project:
             self._elsewhere.again(self, mutation, future, answer)
         else:
             future.set_exception(answer)
+            future.exception()  # whoever asked may have gone, and that is nothing to write down as an error
 
     def _stop_after(self, problem: BaseException) -> None:
         """A broken file is fail-stop: what was on its way is unknown, nothing more is taken. A full disk is not."""
