@@ -21,7 +21,9 @@ from tests.running import ExampleServer, RunningServer
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = [path for path in ROOT.rglob("*.md") if not {"node_modules", ".venv", "dist"} & set(path.parts)]
+#: Not of what is made or installed here.
+MADE = re.compile(r"(^|/)(\.[^/]*|node_modules|dist|build|reference|static)/")
+PAGES = sorted(path for path in ROOT.rglob("*.md") if not MADE.search(path.relative_to(ROOT).as_posix()))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!`)\[[^\]\n]+\]\(([^)\s#]+)")
 
