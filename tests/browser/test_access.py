@@ -14,7 +14,13 @@ AXE = (ROOT / "demo/node_modules/axe-core/axe.min.js").read_text()
 MOST = 600
 
 
+#: What fades in has not its colours yet.
+STILL = """() => Promise.allSettled(document.getAnimations()
+    .filter((each) => Number.isFinite(each.effect.getComputedTiming().endTime)).map((each) => each.finished))"""
+
+
 def serious(page: Page, where: str) -> list[tuple[str, str, list[str]]]:
+    page.evaluate(STILL)
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE)
     found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")["violations"]
@@ -53,6 +59,7 @@ def test_axe_finds_nothing_serious_in_any_panel(
     found += serious(opened.value, "a panel in its own window")
     opened.value.close()
     scene.find("share").click()
+    expect(scene.find("copy")).to_be_enabled()
     found += serious(page, "the link to share")
     page.keyboard.press("Escape")
     scene.find("cancel").click()
